@@ -1,0 +1,34 @@
+import type { Cursor } from '../protocol/cursor.ts'
+
+/** Where named subscriptions stopped. */
+export interface CursorStore {
+  load(topic: string, name: string): Promise<Cursor | undefined>
+  /** Moves only forward within an epoch; may be put off, never reordered. */
+  save(topic: string, name: string, cursor: Cursor): void
+  /** One holder at a time; `undefined` if another has it. */
+  hold(topic: string, name: string): Promise<(() => void) | undefined>
+}
+
+/** For the life of the process. */
+export class MemoryCursors implements CursorStore {
+  readonly #cursors = new Map<string, Cursor>()
+  readonly #held = new Set<string>()
+
+  async load(topic: string, name: string): Promise<Cursor | undefined> {
+    return this.#cursors.get(keyOf(topic, name))
+  }
+
+  save(topic: string, name: string, cursor: Cursor): void {
+    this.#cursors.set(keyOf(topic, name), cursor)
+  }
+
+  async hold(topic: string, name: string): Promise<(() => void) | undefined> {
+    const key = keyOf(topic, name)
+    if (this.#held.has(key)) return undefined
+    this.#held.add(key)
+    return () => this.#held.delete(key)
+  }
+}
+
+/** No topic name holds a line break. */
+export const keyOf = (topic: string, name: string): string => `${topic}\n${name}`

@@ -1,0 +1,52 @@
+import { TopicHome } from '../broker/home.ts'
+import type { Retention } from '../broker/retention.ts'
+import { makeEpoch } from '../protocol/cursor.ts'
+import { readRequest } from '../protocol/trusted.ts'
+import type { LogStore } from '../store/store.ts'
+import { Alarm, now, random } from '../platform.ts'
+
+/** What local topics keep unless told otherwise. */
+export const LOCAL_RETENTION: Retention = { messages: 10_000, bytes: 64 * 1024 * 1024 }
+
+export interface HomesOptions {
+  readonly retention: Retention
+  readonly store: (topic: string) => LogStore
+  /** Increased by each tab that takes shared stores over. */
+  readonly term: number
+  readonly onFailed?: (topic: string, error: unknown) => void
+}
+
+/** The homes of all local topics in this process, each made when it is first used. */
+export class Homes {
+  readonly #options: HomesOptions
+  readonly #homes = new Map<string, { home: TopicHome; alarm: Alarm }>()
+
+  constructor(options: HomesOptions) {
+    this.#options = options
+  }
+
+  get(topic: string): TopicHome {
+    const known = this.#homes.get(topic)
+    if (known) return known.home
+    const { retention, store, term, onFailed } = this.#options
+    const alarm = new Alarm(() => home.due())
+    const home = new TopicHome({
+      topic,
+      retention,
+      term,
+      store: store(topic),
+      decode: readRequest,
+      now,
+      newEpoch: () => makeEpoch(now(), random),
+      wakeAt: (at) => alarm.set(at),
+      onFailed: (error) => onFailed?.(topic, error),
+    })
+    this.#homes.set(topic, { home, alarm })
+    return home
+  }
+
+  close(): void {
+    for (const { alarm } of this.#homes.values()) alarm.clear()
+    this.#homes.clear()
+  }
+}

@@ -1,0 +1,209 @@
+import { createNanoEvents } from 'nanoevents'
+import type { Fault } from '../protocol/error-codes.ts'
+import type { OpenLink } from '../link/link.ts'
+import { Alarm, now, soon } from '../platform.ts'
+import { Channel } from './channel.ts'
+import type { CursorStore } from './cursors.ts'
+import { MessError } from './errors.ts'
+import type { Outbox, OutboxBackend, OutboxEntry, OutboxEvents } from './outbox.ts'
+import type { Connection, SessionOptions } from './session.ts'
+import type { Subscription } from './subscription.ts'
+import { type AskToken, Tokens } from './token.ts'
+import { makeTopic, type Topic, type TopicHost, type TopicOptions } from './topic.ts'
+
+export interface Status {
+  /**
+   * `local`: no server. `auth-needed`: the server refused the token, also a fresh one. `denied`: the server refused for good.
+   * Otherwise the best of all topics' connections.
+   */
+  readonly connection: 'local' | 'connecting' | 'online' | 'offline' | 'auth-needed' | 'denied' | 'closed'
+  /** Where unacked messages are kept. */
+  readonly storage: 'disk' | 'memory' | 'full' | 'lost'
+  /** Whether this tab sends what the tabs of this browser publish. */
+  readonly role: 'leader' | 'follower' | 'alone'
+  readonly unsent: number
+  readonly refused: number
+}
+
+export interface MessEvents {
+  status: (status: Status) => void
+  /** A message was refused and set aside. */
+  refused: (entry: OutboxEntry) => void
+  error: (error: MessError) => void
+}
+
+export interface Mess extends AsyncDisposable {
+  /** A handle on a topic. @throws {MessError} `bad_name` */
+  topic<I, O = I>(name: string, options?: TopicOptions<I, O>): Topic<I, O>
+  readonly status: Status
+  readonly outbox: Outbox
+  /** @returns a function that removes the listener */
+  on<E extends keyof MessEvents>(event: E, listener: MessEvents[E]): () => void
+  /**
+   * Stop everything and let go of connections and locks. Receipts that still wait reject with `closed`; with `waitMs` they are
+   * given that long first. Idempotent.
+   */
+  close(options?: { readonly waitMs?: number }): Promise<{ unsent: number }>
+}
+
+/** Options of every kind of client. */
+export interface CommonOptions {
+  /** The same as calling `close()`. */
+  readonly signal?: AbortSignal
+  /** Bounds of the random wait between attempts to reconnect, in ms. Default 500 and 20,000. */
+  readonly reconnect?: { readonly minMs: number; readonly maxMs: number }
+}
+
+/** What a kind of client is made of; opened when it is first used. */
+export interface Parts {
+  readonly local: boolean
+  readonly open: OpenLink
+  readonly outbox: OutboxBackend
+  readonly cursors: CursorStore
+  readonly storage: () => Status['storage']
+  readonly role: () => Status['role']
+  close(): void | Promise<void>
+}
+
+export interface MessSetup {
+  readonly options: CommonOptions & { readonly user?: string; readonly token?: AskToken }
+  readonly parts: (events: OutboxEvents & { report(error: MessError): void }) => Parts
+}
+
+/** A client out of its parts. Opens nothing and touches no global until it is first used. */
+export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
+  const emitter = createNanoEvents<MessEvents>()
+  const channels = new Map<string, Channel>()
+  const faults = new Map<string, Fault | undefined>()
+  const subscriptions = new Set<Subscription>()
+  const tokens = new Tokens(options.token)
+  let parts: Parts | undefined
+  let closing: Promise<{ unsent: number }> | undefined
+  let closed = false
+  let telling = false
+
+  const report = (error: MessError): void => {
+    // An error event that nobody listens to is lost on purpose: it was also told where it belongs.
+    emitter.emit('error', error)
+  }
+
+  /** Many things change at once; listeners hear of it once. */
+  const changed = (): void => {
+    if (telling) return
+    telling = true
+    soon(() => {
+      telling = false
+      emitter.emit('status', status())
+    })
+  }
+
+  const use = (): Parts => {
+    if (closed) throw new MessError('closed', 'The client is closed; make a new one', { scope: 'mess' })
+    parts ??= makeParts({ refused: (entry) => emitter.emit('refused', entry), counted: changed, report })
+    return parts
+  }
+
+  const host: TopicHost = {
+    channel(topic) {
+      const known = channels.get(topic)
+      if (known) return known
+      const { open, outbox } = use()
+      const channel = new Channel({
+        topic,
+        user: options.user,
+        open,
+        tokens,
+        reconnect: options.reconnect as SessionOptions['reconnect'],
+        outbox: (publish) => outbox.topic(topic, publish),
+        onConnection: (state, error) => connection(topic, state, error),
+      })
+      channels.set(topic, channel)
+      return channel
+    },
+    get cursors() {
+      return use().cursors
+    },
+    report,
+    track(subscription) {
+      subscriptions.add(subscription)
+      const forget = (): boolean => subscriptions.delete(subscription)
+      subscription.done.then(forget, forget)
+    },
+  }
+
+  const connection = (topic: string, state: Connection, error: Fault | undefined): void => {
+    faults.set(topic, error)
+    if (state === 'stuck' && error) report(new MessError(error.code, `${topic}: ${error.message}`))
+    changed()
+  }
+
+  const status = (): Status => ({
+    connection: closed ? 'closed' : parts?.local ? 'local' : connectionOf([...channels].map(([topic, channel]) => [channel.connection, faults.get(topic)])),
+    storage: parts?.storage() ?? 'memory',
+    role: parts?.role() ?? 'alone',
+    unsent: parts?.outbox.unsent ?? 0,
+    refused: parts?.outbox.refused ?? 0,
+  })
+
+  const settled = async (waitMs: number): Promise<void> => {
+    const until = now() + waitMs
+    while ((parts?.outbox.unsent ?? 0) > 0 && now() < until) await new Promise<void>((resolve) => once(until, resolve))
+  }
+
+  /** Until the counts change, or time is up. */
+  const once = (until: number, resolve: () => void): void => {
+    const off = emitter.on('status', () => done())
+    const alarm = new Alarm(() => done())
+    const done = (): void => {
+      off()
+      alarm.clear()
+      resolve()
+    }
+    alarm.set(until)
+  }
+
+  const close = (waitMs: number): Promise<{ unsent: number }> => {
+    closing ??= (async () => {
+      if (waitMs > 0) await settled(waitMs)
+      const unsent = parts?.outbox.unsent ?? 0
+      closed = true
+      options.signal?.removeEventListener('abort', onAbort)
+      for (const subscription of [...subscriptions]) subscription.stop()
+      for (const channel of channels.values()) channel.close()
+      tokens.close()
+      parts?.outbox.close()
+      await parts?.close()
+      emitter.emit('status', status())
+      return { unsent }
+    })()
+    return closing
+  }
+
+  const onAbort = (): void => void close(0)
+  if (options.signal?.aborted) onAbort()
+  else options.signal?.addEventListener('abort', onAbort, { once: true })
+
+  return {
+    topic: (name, topicOptions) => makeTopic(host, name, topicOptions),
+    get status() {
+      return status()
+    },
+    get outbox() {
+      return use().outbox
+    },
+    on: (event, listener) => emitter.on(event, listener),
+    close: ({ waitMs = 0 } = {}) => close(waitMs),
+    async [Symbol.asyncDispose]() {
+      await close(0)
+    },
+  }
+}
+
+/** What to tell of several topics: trouble that needs somebody first, then the best connection. */
+function connectionOf(states: [Connection, Fault | undefined][]): Status['connection'] {
+  const stuck = states.find(([state]) => state === 'stuck')
+  if (stuck) return stuck[1]?.code.startsWith('token_') ? 'auth-needed' : 'denied'
+  if (states.some(([state]) => state === 'online')) return 'online'
+  if (states.some(([state]) => state === 'asking' || state === 'opening' || state === 'greeting')) return 'connecting'
+  return 'offline'
+}

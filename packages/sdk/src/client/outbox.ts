@@ -1,0 +1,216 @@
+import type { ErrorCode } from '../protocol/error-codes.ts'
+import type { Fate } from '../protocol/frames/publish.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { randomName } from '../platform.ts'
+import { knownCode, MessError, RefusedError } from './errors.ts'
+import { Publisher, type Unsent } from './publisher.ts'
+import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
+
+/** A message that is not acked, as the application sees it. */
+export interface OutboxEntry {
+  readonly id: string
+  readonly topic: string
+  /** `waiting`: to be sent. `refused`: set aside; retry or discard it. */
+  readonly state: 'waiting' | 'refused'
+  readonly error: MessError | undefined
+}
+
+/** Messages published here that their homes have not acked, and those that were refused. */
+export interface Outbox {
+  list(): Promise<OutboxEntry[]>
+  /** Publish a refused message again, as a new one behind all others. */
+  retry(id: string): Promise<Receipt>
+  /** Forget a refused message. */
+  discard(id: string): Promise<boolean>
+}
+
+/** What a topic's connection needs of the outbox. */
+export interface TopicOutbox {
+  /** The unacked messages that this side sends; empty while another tab sends them. */
+  publisher(): Publisher
+  /** @throws {MessError} `outbox_full` */
+  add(line: string, key: string | undefined): PendingReceipt
+  /** Fates came from the home. `noted` is called once refusals among them are recorded. */
+  settle(epoch: string, fates: readonly Fate[], noted: () => void): void
+  /** The home does not know the publisher any more: what is unacked may be stored or not, and is set aside. */
+  abandon(code: ErrorCode, message: string, noted: () => void): void
+  /** Whether a publisher is, or was, this outbox. */
+  owns(publisher: string): boolean
+}
+
+/** The outbox of one client, whatever keeps it. */
+export interface OutboxBackend extends Outbox {
+  topic(name: string, changed: () => void): TopicOutbox
+  readonly unsent: number
+  readonly refused: number
+  close(): void
+}
+
+export interface OutboxEvents {
+  refused(entry: OutboxEntry): void
+  counted(): void
+}
+
+interface Held extends Unsent {
+  readonly receipt: PendingReceipt
+}
+
+const IN_MEMORY: Promise<Stored> = Promise.resolve({ durability: 'memory' })
+const inMemory = (): Promise<Stored> => IN_MEMORY
+
+/** An outbox for the life of the process. Sequences are given at once. */
+export class MemoryOutbox implements OutboxBackend {
+  readonly #events: OutboxEvents
+  readonly #topics = new Map<string, MemoryTopicOutbox>()
+  readonly #refused = new Map<string, { topic: string; held: Held; error: RefusedError }>()
+  #count = 0
+  #bytes = 0
+
+  constructor(events: OutboxEvents) {
+    this.#events = events
+  }
+
+  get unsent(): number {
+    return this.#count - this.#refused.size
+  }
+
+  get refused(): number {
+    return this.#refused.size
+  }
+
+  topic(name: string, changed: () => void): TopicOutbox {
+    let topic = this.#topics.get(name)
+    if (!topic) this.#topics.set(name, (topic = new MemoryTopicOutbox(this, name, changed)))
+    return topic
+  }
+
+  /** @throws {MessError} `outbox_full` */
+  count(line: string): void {
+    const bytes = this.#bytes + line.length
+    if (this.#count >= LIMITS.outboxMessages || bytes > LIMITS.outboxBytes) {
+      throw new MessError('outbox_full', `The outbox holds ${this.#count} messages; wait for acks, or retry or discard refused ones`, { scope: 'mess' })
+    }
+    this.#count++
+    this.#bytes = bytes
+    if (this.#count === 1) this.#events.counted()
+  }
+
+  uncount(held: Held): void {
+    this.#count--
+    this.#bytes -= held.line.length
+  }
+
+  changed(): void {
+    this.#events.counted()
+  }
+
+  refuse(topic: string, held: Held, error: RefusedError): void {
+    this.#refused.set(error.id, { topic, held, error })
+    held.receipt.fail(error)
+    this.#events.refused({ id: error.id, topic, state: 'refused', error })
+  }
+
+  async list(): Promise<OutboxEntry[]> {
+    const waiting = [...this.#topics].flatMap(([topic, { held }]) => held.map(({ receipt }): OutboxEntry => ({ id: receipt.id, topic, state: 'waiting', error: undefined })))
+    const refused = [...this.#refused].map(([id, { topic, error }]): OutboxEntry => ({ id, topic, state: 'refused', error }))
+    return [...waiting, ...refused]
+  }
+
+  async retry(id: string): Promise<Receipt> {
+    const { topic, held } = this.#take(id)
+    return (this.#topics.get(topic) as MemoryTopicOutbox).add(held.line, held.key) as unknown as Receipt
+  }
+
+  async discard(id: string): Promise<boolean> {
+    if (!this.#refused.has(id)) return false
+    this.#take(id)
+    return true
+  }
+
+  #take(id: string): { topic: string; held: Held } {
+    const entry = this.#refused.get(id)
+    if (!entry) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
+    this.#refused.delete(id)
+    this.uncount(entry.held)
+    this.#events.counted()
+    return entry
+  }
+
+  close(): void {
+    for (const { held } of this.#topics.values()) for (const { receipt } of held) receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
+  }
+}
+
+class MemoryTopicOutbox implements TopicOutbox {
+  readonly #backend: MemoryOutbox
+  readonly #name: string
+  readonly #changed: () => void
+  #publisher: Publisher<Held> | undefined
+  #sequence = 0
+  readonly #own = new Set<string>()
+
+  constructor(backend: MemoryOutbox, name: string, changed: () => void) {
+    this.#backend = backend
+    this.#name = name
+    this.#changed = changed
+  }
+
+  get held(): Held[] {
+    return this.#publisher?.list() ?? []
+  }
+
+  publisher(): Publisher<Held> {
+    if (!this.#publisher) {
+      this.#publisher = new Publisher(randomName())
+      this.#own.add(this.#publisher.id)
+    }
+    return this.#publisher
+  }
+
+  owns(publisher: string): boolean {
+    return this.#own.has(publisher)
+  }
+
+  add(line: string, key: string | undefined): PendingReceipt {
+    this.#backend.count(line)
+    const publisher = this.publisher()
+    const sequence = ++this.#sequence
+    const receipt = new PendingReceipt(publisher.id, sequence, inMemory)
+    publisher.add({ sequence, line, key, origin: publisher.id, number: sequence, receipt })
+    this.#changed()
+    return receipt
+  }
+
+  settle(epoch: string, fates: readonly Fate[], noted: () => void): void {
+    const publisher = this.publisher()
+    let refused = false
+    for (const fate of fates) {
+      for (const held of publisher.settle(fate)) {
+        if (fate.fate === 'refused') {
+          refused = true
+          this.#refuse(held, knownCode(fate.code), fate.message ?? 'The home refused the message')
+          continue
+        }
+        this.#backend.uncount(held)
+        const offset = fate.offset === undefined ? undefined : fate.offset + held.sequence - fate.first
+        held.receipt.ack(offset, fate.fate === 'duplicate', epoch)
+      }
+    }
+    this.#backend.changed()
+    if (refused) noted()
+  }
+
+  abandon(code: ErrorCode, message: string, noted: () => void): void {
+    const lost = this.publisher().clear()
+    // The next message comes from a new publisher, whose count starts anew.
+    this.#publisher = undefined
+    this.#sequence = 0
+    for (const held of lost) this.#refuse(held, code, message)
+    this.#backend.changed()
+    noted()
+  }
+
+  #refuse(held: Held, code: ErrorCode, message: string): void {
+    this.#backend.refuse(this.#name, held, new RefusedError(code, message, held.receipt.id))
+  }
+}

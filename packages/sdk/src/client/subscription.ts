@@ -1,0 +1,164 @@
+import { type Cursor, makeCursor } from '../protocol/cursor.ts'
+import { Alarm, now } from '../platform.ts'
+import { Consumer } from './consumer.ts'
+import { MessError } from './errors.ts'
+import type { Message } from './message.ts'
+import type { SubscribeOptions, TopicHost } from './topic.ts'
+
+/** A running subscription. */
+export interface Subscription extends Disposable {
+  readonly state: 'starting' | 'catching-up' | 'live' | 'paused' | 'stopped'
+  /** Behind the newest handled message; `undefined` until it has started. */
+  readonly cursor: Cursor | undefined
+  /** Resolves with the position at which it started, which its home has fixed; rejects if it cannot start. */
+  readonly ready: Promise<{ cursor: Cursor }>
+  /** Resolves when it was stopped; rejects with the error that ended it. */
+  readonly done: Promise<void>
+  /** No handler starts after this. Idempotent. */
+  stop(): void
+}
+
+interface Setup<T> {
+  readonly host: TopicHost
+  readonly topic: string
+  readonly handler: (message: Message<T>) => unknown
+  readonly read: (raw: unknown) => T
+  readonly options: SubscribeOptions
+}
+
+export class Subscribing<T> implements Subscription {
+  readonly ready: Promise<{ cursor: Cursor }>
+  readonly done: Promise<void>
+  readonly #setup: Setup<T>
+  readonly #consumer: Consumer<T>
+  #started!: (start: { cursor: Cursor }) => void
+  #neverStarted!: (error: MessError) => void
+  #end!: () => void
+  #fail!: (error: MessError) => void
+  #stopped = false
+  #linked = false
+  #head: { epoch: string; offset: number } | undefined
+  #channel: { handled(through: number): void; stop(): void } | undefined
+  #release: (() => void) | undefined
+  readonly #retry = new Alarm(() => this.#again?.())
+  #again: (() => void) | undefined
+  readonly #onAbort = (): void => this.stop()
+
+  constructor(setup: Setup<T>) {
+    this.#setup = setup
+    this.ready = new Promise((resolve, reject) => {
+      this.#started = resolve
+      this.#neverStarted = reject
+    })
+    this.done = new Promise((resolve, reject) => {
+      this.#end = resolve
+      this.#fail = reject
+    })
+    // Nobody has to look at either.
+    this.ready.catch(() => {})
+    this.done.catch(() => {})
+    const { host, topic, handler, read, options } = setup
+    this.#consumer = new Consumer<T>({
+      handler,
+      read,
+      onGap: options.onGap,
+      onError: options.onError,
+      own: (publisher) => host.channel(topic).outbox.owns(publisher),
+      handled: (cursor, through) => this.#handled(cursor, through),
+      report: (error) => host.report(error),
+      later: (task, ms) => this.#later(task, ms),
+      stop: (error) => this.#finish(error),
+    })
+    if (options.signal?.aborted) this.stop()
+    else {
+      options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+      this.#begin()
+    }
+  }
+
+  get cursor(): Cursor | undefined {
+    return this.#consumer.cursor
+  }
+
+  get state(): Subscription['state'] {
+    if (this.#stopped) return 'stopped'
+    if (!this.#head) return 'starting'
+    if (!this.#linked) return 'paused'
+    const cursor = this.#consumer.cursor
+    return cursor !== undefined && cursor >= makeCursor(this.#head.epoch, this.#head.offset) ? 'live' : 'catching-up'
+  }
+
+  stop(): void {
+    this.#finish(undefined)
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+  }
+
+  #begin(): void {
+    const { host, topic, options } = this.#setup
+    const { resume, from = 'now' } = options
+    if (resume === undefined) this.#open(from)
+    else {
+      host.cursors
+        .hold(topic, resume)
+        .then(async (release) => {
+          if (!release) throw new MessError('resume_in_use', `Another subscription resumes as "${resume}"; stop it, or use another name`)
+          this.#release = release
+          if (this.#stopped) return release()
+          const saved = await host.cursors.load(topic, resume)
+          if (!this.#stopped) this.#open(saved ?? from)
+        })
+        .catch((error: unknown) => this.#finish(error instanceof MessError ? error : new MessError('storage_lost', 'The saved position could not be read', { cause: error })))
+    }
+  }
+
+  #open(from: NonNullable<SubscribeOptions['from']>): void {
+    const { host, topic } = this.#setup
+    this.#channel = host.channel(topic).subscribe(
+      {
+        consumer: this.#consumer,
+        started: (epoch, next, head) => {
+          const cursor = makeCursor(epoch, next)
+          this.#linked = true
+          this.#head = { epoch, offset: head }
+          this.#consumer.start(cursor)
+          this.#started({ cursor })
+        },
+        linked: (online) => {
+          // Online again, it is live only once its home has told where it stands.
+          if (!online) this.#linked = false
+        },
+        failed: (error) => this.#finish(error),
+      },
+      from,
+    )
+  }
+
+  #handled(cursor: Cursor, through: number | undefined): void {
+    const { host, topic, options } = this.#setup
+    if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
+    if (through !== undefined) this.#channel?.handled(through)
+  }
+
+  #later(task: () => void, ms: number): void {
+    this.#again = task
+    this.#retry.set(now() + ms)
+  }
+
+  #finish(error: MessError | undefined): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#consumer.stop()
+    this.#channel?.stop()
+    this.#release?.()
+    this.#retry.clear()
+    const { host, options } = this.#setup
+    options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#neverStarted(error ?? new MessError('stopped', 'The subscription was stopped before it started'))
+    if (!error) return this.#end()
+    host.report(error)
+    this.#fail(error)
+  }
+}

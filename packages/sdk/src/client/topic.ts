@@ -1,0 +1,168 @@
+import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { nameFault } from '../protocol/name.ts'
+import { payloadFault } from '../protocol/payload.ts'
+import { utf8Bytes } from '../protocol/text.ts'
+import type { Channel } from './channel.ts'
+import type { Verdict, RawMessage } from './consumer.ts'
+import type { CursorStore } from './cursors.ts'
+import { type Gap, MessError } from './errors.ts'
+import { type Message, Walk } from './message.ts'
+import { MessageIterator } from './messages.ts'
+import type { PendingReceipt, Receipt } from './receipt.ts'
+import { applySchema, type StandardSchema } from './schema.ts'
+import { Subscribing, type Subscription } from './subscription.ts'
+import { Alarm, now } from '../platform.ts'
+
+export interface TopicOptions<I, O> {
+  /** Checks what is published and what is delivered; handlers get its output. Must answer at once. */
+  readonly schema?: StandardSchema<I, O>
+}
+
+export interface PublishOptions {
+  /** A name inside the topic, at most {@link LIMITS.keyBytes} bytes. */
+  readonly key?: string
+  /** Give up waiting for the ack after this long, in ms; the message stays in the outbox. Default: wait. */
+  readonly waitMs?: number
+  /** The same by signal. */
+  readonly signal?: AbortSignal
+}
+
+export interface SubscribeOptions {
+  /** Where to begin: with what comes from now on (default), with the oldest kept message, behind a cursor, or with the newest few. */
+  readonly from?: 'now' | 'start' | Cursor | { readonly last: number }
+  /** Go on where the subscription of this name stopped, here or in another tab of this browser; `from` is for the first time. */
+  readonly resume?: string
+  /** Ends the subscription, like `stop()`. */
+  readonly signal?: AbortSignal
+  /** Called in order between messages where some will not come. Without it: an `error` event; `messages()` throws. */
+  readonly onGap?: (gap: Gap) => void | Promise<void>
+  /** A handler threw, or data does not fit the schema. Default: skip, with an `error` event. */
+  readonly onError?: (error: MessError, message: RawMessage) => Verdict
+}
+
+export interface HistoryOptions {
+  /** Forwards from here (default: the oldest kept), or backwards from before here (default: the newest). */
+  readonly from?: Cursor
+  /** At most this many messages, 1 to {@link LIMITS.historyMessages}. Default 100. */
+  readonly limit?: number
+  readonly reverse?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface Page<T> {
+  /** In log order, newest first if `reverse`. */
+  readonly messages: Message<T>[]
+  /** `from` of the next page; `undefined` on the last one. */
+  readonly next: Cursor | undefined
+  readonly gap: Gap | undefined
+}
+
+/** A named, ordered, durable log. A handle costs nothing and holds nothing; the same name twice is fine. */
+export interface Topic<I, O = I> {
+  readonly name: string
+  /**
+   * Append one message. Returns at once, also offline; the receipt resolves when the message is durable at the topic's home.
+   * @param data a JSON value, at most {@link LIMITS.messageBytes} bytes encoded
+   * @throws {MessError} `bad_payload`, `too_deep`, `message_too_large`, `outbox_full`, `bad_option`; {@link SchemaError}
+   */
+  publish(data: I, options?: PublishOptions): Receipt
+  /** Call a handler with each stored message from a position on, one after the other; a handler's promise is waited for. */
+  subscribe(handler: (message: Message<O>) => void | Promise<void>, options?: SubscribeOptions): Subscription
+  /** The same as an iterator: asking for the next message marks the last one as handled; leaving the loop does not. */
+  messages(options?: SubscribeOptions): AsyncIterableIterator<Message<O>> & Subscription
+  /** One page of what is kept. */
+  history(options?: HistoryOptions): Promise<Page<O>>
+}
+
+/** What a topic needs of its client. */
+export interface TopicHost {
+  channel(topic: string): Channel
+  readonly cursors: CursorStore
+  report(error: MessError): void
+  track(subscription: Subscription): void
+}
+
+const anything = (value: unknown): unknown => value
+
+/** @throws {MessError} `bad_name` */
+export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: TopicOptions<I, O> = {}): Topic<I, O> {
+  const fault = nameFault(name)
+  if (fault) throw new MessError('bad_name', `The topic name ${fault}`)
+  const read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as (raw: unknown) => O
+
+  const subscribe = (handler: (message: Message<O>) => unknown, options: SubscribeOptions): Subscribing<O> => {
+    checkSubscribe(options)
+    const subscribing = new Subscribing<O>({ host, topic: name, handler, read, options })
+    host.track(subscribing)
+    return subscribing
+  }
+
+  return {
+    name,
+    publish(data, options) {
+      if (schema) applySchema(schema, data, 'The data')
+      const receipt = host.channel(name).outbox.add(encode(data), checkKey(options?.key))
+      if (options?.waitMs !== undefined || options?.signal) limitWait(receipt, options)
+      return receipt as unknown as Receipt
+    },
+    subscribe: (handler, options = {}) => subscribe(handler, options),
+    messages(options = {}) {
+      const iterator = new MessageIterator<O>((handler, onGap) => subscribe(handler, { onGap, ...options }))
+      return iterator
+    },
+    async history(options = {}) {
+      const { limit = 100, reverse = false, from, signal } = options
+      if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.historyMessages) throw new MessError('bad_option', `limit: 1 to ${LIMITS.historyMessages}`)
+      checkCursor(from)
+      const channel = host.channel(name)
+      const page = await channel.history({ limit, reverse, ...(from !== undefined && { from }) }, signal)
+      const messages: Message<O>[] = []
+      const walk = new Walk(page, { epoch: page.epoch, own: (publisher) => channel.outbox.owns(publisher) })
+      for (; !walk.done; walk.next()) messages.push(walk.message(read(walk.raw)))
+      if (reverse) messages.reverse()
+      return { messages, next: page.more ? makeCursor(page.epoch, reverse ? page.first : page.next) : undefined, gap: page.gap }
+    },
+  }
+}
+
+/** The payload's text, made once: the same goes to the outbox and to the wire. */
+function encode(data: unknown): string {
+  const fault = payloadFault(data)
+  if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
+  const line = JSON.stringify(data)
+  if (line.length * 3 > LIMITS.messageBytes && utf8Bytes(line) > LIMITS.messageBytes) {
+    throw new MessError('message_too_large', `The message has ${utf8Bytes(line)} bytes; ${LIMITS.messageBytes} are allowed (messageBytes)`, { scope: 'message' })
+  }
+  return line
+}
+
+function checkKey(key: string | undefined): string | undefined {
+  if (key === undefined) return undefined
+  if (typeof key === 'string' && key !== '' && key.isWellFormed() && utf8Bytes(key) <= LIMITS.keyBytes) return key
+  throw new MessError('bad_option', `key: a well-formed text of 1 to ${LIMITS.keyBytes} bytes`)
+}
+
+function checkSubscribe({ from, resume }: SubscribeOptions): void {
+  if (typeof from === 'object' && !(Number.isSafeInteger(from.last) && from.last > 0)) throw new MessError('bad_option', 'from.last: a whole number above 0')
+  if (typeof from === 'string' && from !== 'now' && from !== 'start') checkCursor(from)
+  if (resume !== undefined && (typeof resume !== 'string' || resume === '')) throw new MessError('bad_option', 'resume: a non-empty name')
+}
+
+function checkCursor(cursor: Cursor | undefined): void {
+  if (cursor !== undefined && !parseCursor(cursor)) throw new MessError('bad_cursor', 'The cursor is not one that Messkit made')
+}
+
+/** Ends the waiting, never the message. */
+function limitWait(receipt: PendingReceipt, { waitMs, signal }: PublishOptions): void {
+  const give = (): void => receipt.fail(new MessError('not_acked_yet', 'The wait for the ack ended; the message stays in the outbox', { scope: 'message', cause: signal?.reason }))
+  const alarm = waitMs === undefined ? undefined : new Alarm(give)
+  alarm?.set(now() + (waitMs as number))
+  signal?.addEventListener('abort', give, { once: true })
+  if (signal?.aborted) give()
+  const done = (): void => {
+    alarm?.clear()
+    signal?.removeEventListener('abort', give)
+  }
+  receipt.then(done, done)
+}

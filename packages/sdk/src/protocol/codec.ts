@@ -1,0 +1,94 @@
+import type { PublishParams } from './frames/publish.ts'
+import type { Fault } from './error-codes.ts'
+import { ERRORS } from './error-codes.ts'
+
+/**
+ * Frame ⇄ text, the only place that writes or reads frames. A frame is one JSON-RPC 2.0 object. Frames with payloads carry
+ * them as the last member, one per line, so that payload text passes from publisher to store to subscriber without being
+ * parsed or written anew:
+ *
+ *     {"jsonrpc":"2.0","id":7,"method":"publish","params":{…,"messages":[
+ *     {"text":"hello"},
+ *     {"text":"you"}
+ *     ]}}
+ *
+ * Reading with validation is in `requests.ts` (server's border); {@link parseFrame} here trusts its peer's shape.
+ */
+export const LINES_OPEN = '"messages":[\n'
+export const LINES_CLOSE = '\n]}}'
+/** Between two payloads. No payload holds a line break: JSON text needs none, and strings escape theirs. */
+export const LINE_BREAK = ',\n'
+
+const payloads = (body: string) => (body === '' ? '"messages":[]}}' : LINES_OPEN + body + LINES_CLOSE)
+
+// ---- client → broker
+
+export function encodeRequest(id: number, method: string, params: object): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${JSON.stringify(params)}}`
+}
+
+export function encodeNotification(method: string, params: object): string {
+  return `{"jsonrpc":"2.0","method":"${method}","params":${JSON.stringify(params)}}`
+}
+
+/** @param body payload texts joined by {@link LINE_BREAK} */
+export function encodePublish(id: number, params: PublishParams, body: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":"publish","params":${JSON.stringify(params).slice(0, -1)},${payloads(body)}`
+}
+
+// ---- broker → client
+
+export function encodeResult(id: number, result: object): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`
+}
+
+export function encodeError(id: number | null, { code, message, retryAfterMs }: Fault): string {
+  const { number, retryable } = ERRORS[code]
+  const data = retryAfterMs === undefined ? { code, retryable } : { code, retryable, retryAfterMs }
+  return JSON.stringify({ jsonrpc: '2.0', id, error: { code: number, message, data } })
+}
+
+/** Text and positions of a range of the log; `runs` and `body` are stored text. */
+export interface Range {
+  readonly first: number
+  readonly next: number
+  readonly runs: string
+  readonly body: string
+}
+
+export function encodeDeliver(subscription: number, range: Range, through: number): string {
+  return `{"jsonrpc":"2.0","method":"deliver","params":{"subscription":${subscription},"first":${range.first},"next":${range.next},"through":${through},"runs":[${range.runs}],${payloads(range.body)}`
+}
+
+export function encodeHistory(id: number, facts: { epoch: string; more: boolean; gap?: object }, range: Range): string {
+  const head = JSON.stringify({ ...facts, first: range.first, next: range.next }).slice(0, -1)
+  return `{"jsonrpc":"2.0","id":${id},"result":${head},"runs":[${range.runs}],${payloads(range.body)}`
+}
+
+// ---- reading without validation
+
+/** A frame as its reader sees it: a request, a notification, an answer or an error. */
+export interface Frame {
+  readonly id?: number | null
+  readonly method?: string
+  readonly params?: unknown
+  readonly result?: unknown
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown }
+}
+
+/** The frame, or `undefined` for text that is none. */
+export function parseFrame(text: string): Frame | undefined {
+  try {
+    const frame: unknown = JSON.parse(text)
+    return typeof frame === 'object' && frame !== null && !Array.isArray(frame) ? (frame as Frame) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A publish frame's head and its payload lines as they stand; `undefined` for a frame without lines. */
+export function splitLines(text: string): { head: string; body: string } | undefined {
+  const end = text.indexOf('\n')
+  if (end === -1 || text.length < end + 1 + LINES_CLOSE.length || !text.endsWith(LINES_CLOSE)) return undefined
+  return { head: `${text.slice(0, end)}]}}`, body: text.slice(end + 1, -LINES_CLOSE.length) }
+}

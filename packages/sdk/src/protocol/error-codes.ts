@@ -1,0 +1,86 @@
+/**
+ * Every failure that can cross a link or reach a caller. `number` is the JSON-RPC code; `retryable` says whether the
+ * same call may succeed later unchanged; `http` is the status where HTTP is spoken; `close` is the WebSocket close code
+ * where the failure ends the link: 4000–4499 mean "reconnect", 4500–4999 "do not".
+ */
+export interface ErrorFacts {
+  readonly number: number
+  readonly meaning: string
+  readonly retryable: boolean
+  readonly http: number
+  readonly close?: number
+}
+
+export const ERRORS = {
+  // The frame
+  bad_json: { number: -32700, meaning: 'The frame is not JSON', retryable: false, http: 400 },
+  bad_frame: { number: -32600, meaning: 'The frame is not a JSON-RPC 2.0 request, or its payloads do not stand one per line', retryable: false, http: 400 },
+  unknown_method: { number: -32601, meaning: 'The method is not known to this version', retryable: false, http: 404 },
+  bad_params: { number: -32602, meaning: 'A field is missing, mistyped or out of its bounds', retryable: false, http: 400 },
+  internal: { number: -32603, meaning: 'The server failed; the failure is its own', retryable: true, http: 500, close: 4011 },
+  frame_too_large: { number: 1001, meaning: 'The frame is larger than frameBytes', retryable: false, http: 413, close: 4513 },
+  hello_needed: { number: 1002, meaning: 'The first frame of a link is hello', retryable: false, http: 400, close: 4502 },
+  version_unsupported: { number: 1003, meaning: 'Client and server share no protocol version', retryable: false, http: 426, close: 4500 },
+  too_many_faults: { number: 1004, meaning: 'The link sent too many frames that were not understood', retryable: false, http: 429, close: 4504 },
+  upgrade_needed: { number: 1005, meaning: 'This address speaks WebSocket with the sub-protocol messkit.1', retryable: false, http: 426 },
+  not_found: { number: 1006, meaning: 'There is nothing at this address', retryable: false, http: 404 },
+
+  // What is named
+  bad_name: { number: 1101, meaning: 'The topic name breaks the rules for names', retryable: false, http: 400, close: 4520 },
+  bad_cursor: { number: 1102, meaning: 'The cursor is not one that this system made', retryable: false, http: 400 },
+  wrong_topic: { number: 1103, meaning: 'The request names a topic that this link does not serve', retryable: false, http: 400 },
+  subscription_exists: { number: 1104, meaning: 'The link has a subscription of this number already', retryable: false, http: 409 },
+  unknown_subscription: { number: 1105, meaning: 'The link has no subscription of this number', retryable: false, http: 404 },
+  too_many_subscriptions: { number: 1106, meaning: 'The link has subscriptionsPerLink subscriptions already', retryable: false, http: 429 },
+  too_many_links: { number: 1107, meaning: 'The topic has linksPerTopic links already', retryable: true, http: 503, close: 4009 },
+
+  // Messages
+  message_too_large: { number: 1201, meaning: 'The payload is larger than messageBytes', retryable: false, http: 413 },
+  too_deep: { number: 1202, meaning: 'The payload is nested deeper than payloadDepth', retryable: false, http: 400 },
+  bad_payload: { number: 1203, meaning: 'The payload is not JSON, or holds what JSON cannot carry unharmed', retryable: false, http: 400 },
+  sequence_gap: { number: 1204, meaning: 'An earlier message of this publisher is missing; recompute and send again', retryable: true, http: 409 },
+  publisher_expired: { number: 1205, meaning: 'The publisher is no longer known, so a repeat could not be recognised; nothing was stored', retryable: false, http: 410 },
+  busy: { number: 1206, meaning: 'More is waiting to become durable than undurableBytes; try again', retryable: true, http: 503 },
+  store_full: { number: 1207, meaning: 'The store has no room left', retryable: true, http: 507, close: 4007 },
+  commit_failed: { number: 1208, meaning: 'The store did not take the commit; what was not acked must be sent again', retryable: true, http: 503, close: 4008 },
+
+  // Who
+  token_missing: { number: 1301, meaning: 'A token is needed', retryable: false, http: 401, close: 4510 },
+  token_invalid: { number: 1302, meaning: 'The token is malformed, or not signed by a key, issuer or for an audience that counts here', retryable: false, http: 401, close: 4511 },
+  token_expired: { number: 1303, meaning: 'The token has expired; get a new one', retryable: true, http: 401, close: 4401 },
+  token_not_yet_valid: { number: 1304, meaning: 'The token is not valid yet', retryable: true, http: 401, close: 4402 },
+  token_too_large: { number: 1305, meaning: 'The token is larger than tokenBytes', retryable: false, http: 431, close: 4514 },
+  keys_unavailable: { number: 1306, meaning: 'The keys that check tokens could not be fetched', retryable: true, http: 503, close: 4006 },
+  user_mismatch: { number: 1307, meaning: 'The token belongs to another user than the link or the client', retryable: false, http: 403, close: 4512 },
+  forbidden_origin: { number: 1308, meaning: 'Pages of this origin may not connect', retryable: false, http: 403, close: 4515 },
+  forbidden: { number: 1309, meaning: 'The user may not do this here', retryable: false, http: 403, close: 4516 },
+
+  // On this side only; these never travel
+  closed: { number: 1401, meaning: 'The client was closed; what is unacked stays in the outbox', retryable: false, http: 499 },
+  stopped: { number: 1402, meaning: 'The subscription was stopped', retryable: false, http: 499 },
+  not_acked_yet: { number: 1403, meaning: 'The wait for the ack ended; the message stays in the outbox', retryable: true, http: 504 },
+  outbox_full: { number: 1404, meaning: 'The outbox holds outboxMessages or outboxBytes', retryable: true, http: 507 },
+  storage_lost: { number: 1405, meaning: 'The browser took the storage away or did not answer', retryable: true, http: 507 },
+  schema_mismatch: { number: 1406, meaning: 'The data does not fit the schema of the topic', retryable: false, http: 422 },
+  async_schema: { number: 1407, meaning: 'The schema answers asynchronously, which a topic cannot wait for', retryable: false, http: 422 },
+  handler_failed: { number: 1408, meaning: 'A handler threw', retryable: false, http: 500 },
+  gap: { number: 1409, meaning: 'Messages between two offsets are not available any more', retryable: false, http: 410 },
+  token_unavailable: { number: 1410, meaning: 'The token callback failed', retryable: true, http: 401 },
+  link_lost: { number: 1411, meaning: 'The connection ended before the answer came', retryable: true, http: 503 },
+  resume_in_use: { number: 1412, meaning: 'Another subscription resumes by this name', retryable: true, http: 409 },
+  bad_option: { number: 1413, meaning: 'An option is missing, mistyped or out of its bounds', retryable: false, http: 400 },
+} as const satisfies Record<string, ErrorFacts>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERRORS, code)
+
+/** `data` of a JSON-RPC error. */
+export interface Fault {
+  readonly code: ErrorCode
+  /** What failed and what to do; no payload, token or input text in it. */
+  readonly message: string
+  readonly retryAfterMs?: number
+}
+
+export const fault = (code: ErrorCode, message: string = ERRORS[code].meaning): Fault => ({ code, message })

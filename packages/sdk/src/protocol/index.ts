@@ -1,0 +1,7 @@
+export { encodeError, encodeNotification, encodePublish, encodeRequest, parseFrame, type Frame } from './codec.ts'
+export { type Cursor, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
+export { type ErrorCode, type ErrorFacts, ERRORS, type Fault, fault, isErrorCode } from './error-codes.ts'
+export { LIMITS } from './limits.ts'
+export { nameFault } from './name.ts'
+export { decodeRequest } from './requests.ts'
+export { HEARTBEAT, PROTOCOL } from './version.ts'

@@ -1,0 +1,67 @@
+/**
+ * Every bound in the system, with its unit in its name. What goes over one gets a typed error that names it (promise G10).
+ * Servers may lower a bound per deployment; nobody raises one without a new protocol version.
+ */
+export const LIMITS = {
+  /** One payload as JSON text in UTF-8. A stored row holds several and stays far below SQLite's 2 MB on Durable Objects. */
+  messageBytes: 256 * 1024,
+  /** One frame either way. The runtime takes 32 MiB; four such senders at once would fill an object's 128 MB. */
+  frameBytes: 1024 * 1024,
+  messagesPerFrame: 1_000,
+  /** Nesting of arrays and objects. `JSON.parse` reads 200,000 levels that `JSON.stringify` cannot write back. */
+  payloadDepth: 64,
+
+  nameBytes: 200,
+  nameLevels: 8,
+  levelChars: 64,
+  keyBytes: 256,
+  publisherChars: 64,
+
+  /** What a subscriber may have received without having handled it. The broker overdraws by one frame at most. */
+  creditBytes: 1024 * 1024,
+  /** One page read from a store for a subscriber that is behind, or for history. Leaves room for the frame around it. */
+  pageBytes: 768 * 1024,
+  historyMessages: 1_000,
+  subscriptionsPerLink: 32,
+  /** History pages of one link that wait for a slow store; above it `busy`. */
+  readsPerLink: 32,
+  /** Frames of one link that could not be understood; then it is closed. */
+  faultsPerLink: 100,
+
+  /** Newest messages of one publisher whose offsets are remembered; also what one publisher may have unacked. */
+  publisherWindow: 2_048,
+  publishersPerTopic: 10_000,
+  spansPerTopic: 65_536,
+  /** A publisher that was silent for this long may be forgotten (never before its messages are). */
+  publisherIdleMs: 30 * 24 * 3_600_000,
+
+  /** Accepted and not yet durable, per topic; above it `busy`. */
+  undurableBytes: 8 * 1024 * 1024,
+  rowBytes: 512 * 1024,
+  /** The last row is extended in place while it is this small and this young, so that trimming deletes few rows. */
+  tailBytes: 4 * 1024,
+  tailMs: 60_000,
+  /** Rows written between two checkpoints; what waking reads is bounded by it. */
+  checkpointChunks: 512,
+  /** The same in bytes of what waking reads of those rows: publishers and keys, without payloads. */
+  checkpointBytes: 8 * 1024 * 1024,
+  checkpointBuckets: 16,
+  /** Entries of the index by which retention cuts. */
+  segmentsPerTopic: 1_024,
+  /** Rows that may be trimmed before a trim is worth its checkpoint. */
+  trimSegments: 64,
+  sweepMs: 3_600_000,
+
+  tokenBytes: 8 * 1024,
+  linksPerTopic: 32_768,
+
+  /** Unacked publishes of one client, in memory or on disk; above it `outbox_full`. */
+  outboxMessages: 100_000,
+  outboxBytes: 64 * 1024 * 1024,
+  /** Messages that were refused and wait for a decision. */
+  refusedMessages: 1_000,
+} as const
+
+/** The bounds a client must know; the server says them in its answer to `hello`. */
+export const ANNOUNCED_LIMITS = ['messageBytes', 'frameBytes', 'messagesPerFrame', 'payloadDepth', 'creditBytes', 'publisherWindow'] as const
+export type AnnouncedLimits = { readonly [K in (typeof ANNOUNCED_LIMITS)[number]]: number }

@@ -1,0 +1,104 @@
+import * as v from 'valibot'
+import { splitLines } from './codec.ts'
+import { type Fault, fault } from './error-codes.ts'
+import { Envelope, type Method, type Params, REQUESTS } from './frames/requests.ts'
+import { LIMITS } from './limits.ts'
+import { lineFault } from './payload.ts'
+import { utf8Bytes } from './text.ts'
+
+/**
+ * Text → request at a server's border: input is hostile until it has passed here, and past it the types are trusted.
+ * Whatever is wrong becomes a {@link Fault}; nothing throws.
+ */
+export type Request = { [M in Exclude<Method, 'publish'>]: { method: M; id: number; params: Params<M> } }[Exclude<Method, 'publish'>] | PublishRequest
+
+export interface PublishRequest {
+  readonly method: 'publish'
+  readonly id: number
+  readonly params: Params<'publish'>
+  readonly lines: Lines
+}
+
+/** The payloads of a publish frame, as they stood in it. */
+export interface Lines {
+  /** Payload texts joined by `,` and a line break. */
+  readonly body: string
+  readonly count: number
+  readonly bytes: number
+  /** The first payload that cannot be stored; those behind it were not looked at. */
+  readonly refused?: { readonly index: number; readonly fault: Fault }
+}
+
+/** `id` is null where the frame was too broken to have one; then nobody may be waiting for an answer. */
+export interface BadRequest {
+  readonly id: number | null
+  readonly fault: Fault
+}
+
+export function decodeRequest(text: string): Request | BadRequest {
+  if (tooLong(text, LIMITS.frameBytes)) return { id: null, fault: fault('frame_too_large', `a frame may have ${LIMITS.frameBytes} bytes`) }
+  const split = splitLines(text)
+  let frame: unknown
+  try {
+    frame = JSON.parse(split ? split.head : text)
+  } catch {
+    return { id: null, fault: fault('bad_json') }
+  }
+  const id = idOf(frame)
+  const envelope = v.safeParse(Envelope, frame)
+  if (!envelope.success) return { id, fault: fault('bad_frame') }
+  const { method, params } = envelope.output
+  if (!Object.hasOwn(REQUESTS, method)) return { id, fault: fault('unknown_method') }
+  if (id === null && method !== 'credit') return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
+  if ((split !== undefined) !== (method === 'publish')) return { id, fault: fault('bad_frame', LAYOUT) }
+  const checked = v.safeParse(REQUESTS[method as Method], params)
+  if (!checked.success) return { id, fault: paramsFault(checked.issues[0]) }
+  if (!split) return { method, id: id ?? 0, params: checked.output } as Request
+
+  const output = checked.output as Params<'publish'>
+  if (!split.head.endsWith('"messages":[]}}')) return { id, fault: fault('bad_frame', LAYOUT) }
+  const lines = checkLines(split.body)
+  if ('code' in lines) return { id, fault: lines }
+  if (output.keys && output.keys.length !== lines.count) return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
+  return { method: 'publish', id: id as number, params: output, lines }
+}
+
+const LAYOUT = 'publish carries messages as its last member, one payload per line, and no other frame has lines'
+
+function idOf(frame: unknown): number | null {
+  const id = typeof frame === 'object' && frame !== null ? (frame as { id?: unknown }).id : null
+  return Number.isSafeInteger(id) && (id as number) >= 0 ? (id as number) : null
+}
+
+/** Names the field and never echoes its value. */
+function paramsFault(issue: v.BaseIssue<unknown>): Fault {
+  if (issue.message === 'bad_name' || issue.message === 'bad_cursor') return fault(issue.message)
+  const path = v.getDotPath(issue) ?? 'params'
+  return fault('bad_params', `${path}: ${issue.kind === 'schema' ? 'missing or of another type' : 'out of its bounds'}`)
+}
+
+/** One pass over the lines. Each must be one payload by itself: `[1` and `2]` are JSON only together. */
+function checkLines(body: string): Lines | Fault {
+  const bytes = utf8Bytes(body)
+  let count = 0
+  let refused: Lines['refused']
+  for (let start = 0; start <= body.length; count++) {
+    if (count === LIMITS.messagesPerFrame) return fault('bad_params', `messages: a frame may have ${LIMITS.messagesPerFrame}`)
+    let end = body.indexOf('\n', start)
+    const last = end === -1
+    if (last) end = body.length
+    else if (body.charCodeAt(end - 1) !== 0x2c) return fault('bad_frame', LAYOUT)
+    if (!refused) {
+      const line = body.slice(start, last ? end : end - 1)
+      const wrong = tooLong(line, LIMITS.messageBytes) ? fault('message_too_large', `a payload may have ${LIMITS.messageBytes} bytes`) : lineFault(line)
+      if (wrong) refused = { index: count, fault: wrong }
+    }
+    start = end + 1
+  }
+  return refused ? { body, count, bytes, refused } : { body, count, bytes }
+}
+
+/** A UTF-16 unit makes 1 to 3 bytes, so most texts need no counting. */
+function tooLong(text: string, bytes: number): boolean {
+  return text.length * 3 > bytes && (text.length > bytes || utf8Bytes(text) > bytes)
+}
