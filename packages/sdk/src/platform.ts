@@ -48,6 +48,44 @@ export class Alarm {
 
 export const soon = (task: () => void): void => queueMicrotask(task)
 
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => new Alarm(resolve).set(now() + ms))
+
+/** Whether tabs of one origin can share here. Without any of the three, as in an insecure context, every tab is by itself. */
+export function canShare(): boolean {
+  return 'indexedDB' in globalThis && 'BroadcastChannel' in globalThis && navigator.locks !== undefined
+}
+
+/** A text that tells nothing about another one but whether it is the same: 128 bits of SHA-256. */
+export async function hash(text: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+  return Array.from(bytes.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/**
+ * Waits for a lock that all tabs of the origin share. Resolves with what releases it, which the death of the tab does, too.
+ * Rejects once `signal` ends the waiting.
+ */
+export function takeLock(name: string, signal: AbortSignal): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    navigator.locks.request(name, { signal }, () => new Promise<void>((release) => resolve(release))).catch(reject)
+  })
+}
+
+/** Whether nobody holds a lock now. */
+export function isFree(name: string): Promise<boolean> {
+  return navigator.locks.request(name, { ifAvailable: true }, (lock) => lock !== null)
+}
+
+/** The page is put away, perhaps to come back as it was, and comes back. */
+export function onPage({ hide, show }: { hide: () => void; show: () => void }): () => void {
+  addEventListener('pagehide', hide)
+  addEventListener('pageshow', show)
+  return () => {
+    removeEventListener('pagehide', hide)
+    removeEventListener('pageshow', show)
+  }
+}
+
 /** What the browser says about network and page; hints that shorten a wait and prove nothing. */
 export function onHint(listener: () => void): () => void {
   const target = globalThis as { addEventListener?: typeof addEventListener; removeEventListener?: typeof removeEventListener; document?: Document }

@@ -51,7 +51,7 @@ export class Appender {
   #tail: Chunk | undefined
   #rows: Row[] = []
   #at = 0
-  #undurableBytes = 0
+  #waitingBytes = 0
 
   constructor(start: { head: number; bytes: number; tail: Chunk | undefined }) {
     this.#head = start.head
@@ -59,9 +59,9 @@ export class Appender {
     this.#tail = start.tail
   }
 
-  /** Bytes offered and not sealed. */
+  /** Bytes offered and not sealed, with what is kept beside the payloads. */
   get waitingBytes(): number {
-    return this.#undurableBytes
+    return this.#waitingBytes
   }
 
   get empty(): boolean {
@@ -81,18 +81,18 @@ export class Appender {
   /** @returns the time its messages bear */
   offer(part: Part, now: number): number {
     if (this.empty) this.#at = now
-    this.#undurableBytes += part.bytes
-    this.#place(part)
+    const runBytes = runBytesOf(part)
+    this.#waitingBytes += part.bytes + runBytes
+    this.#place(part, runBytes)
     return this.#at
   }
 
-  #place(part: Part): void {
-    if (part.bytes > LIMITS.rowBytes && part.count > 1) {
-      for (const half of halves(part)) this.#place(half)
+  #place(part: Part, runBytes: number): void {
+    if (part.bytes + runBytes > LIMITS.rowBytes && part.count > 1) {
+      for (const half of halves(part)) this.#place(half, runBytesOf(half))
       return
     }
     const bytes = part.bytes + LINE_BREAK.length
-    const runBytes = RUN_BYTES + (part.extras ? utf8Bytes(JSON.stringify(part.extras)) : 0)
     let row = this.#rows.at(-1)
     if (!row || row.bytes + row.runBytes + bytes + runBytes > LIMITS.rowBytes) {
       row = { first: this.#head, next: this.#head, runs: [], users: [], bodies: [], bytes: 0, runBytes: 0 }
@@ -118,7 +118,7 @@ export class Appender {
   seal(): Sealed {
     const fresh = this.#rows.map((row) => this.#chunk(row))
     this.#rows = []
-    this.#undurableBytes = 0
+    this.#waitingBytes = 0
     const [only] = fresh
     const tail = this.#tail
     if (only && fresh.length === 1 && tail && tail.size + only.size <= LIMITS.tailBytes && only.at - tail.at <= LIMITS.tailMs) {
@@ -136,6 +136,11 @@ export class Appender {
     this.#bytes += size
     return { first: row.first, next: row.next, at: this.#at, start, size, runs, users: JSON.stringify(row.users), body: row.bodies.join(LINE_BREAK) }
   }
+}
+
+/** At most what a part adds to its row besides its payloads. */
+function runBytesOf({ user, extras }: Part): number {
+  return RUN_BYTES + utf8Bytes(user) + (extras ? utf8Bytes(JSON.stringify(extras)) : 0)
 }
 
 function extend(tail: Chunk, more: Chunk): Chunk {

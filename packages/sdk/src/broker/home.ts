@@ -129,7 +129,8 @@ export class TopicHome {
 function settle<T>(ask: () => Maybe<T>, done: (value: T) => void, failed: (error: unknown) => void): void {
   try {
     const answer = ask()
-    if (answer instanceof Promise) answer.then(done, failed)
+    // What fails in `done` is a failure, too: rows of a log that cannot be read.
+    if (answer instanceof Promise) answer.then(done).catch(failed)
     else done(answer)
   } catch (error) {
     failed(error)

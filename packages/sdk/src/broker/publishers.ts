@@ -75,21 +75,33 @@ export class Publishers {
     return fates
   }
 
-  /** Forget who was silent for too long, then the most silent ones above the bounds. Runs with each checkpoint. */
-  prune(nowMs: number, keepMs: number): Set<string> {
-    const forgotten = new Set<string>()
+  /** Far above its bounds between two checkpoints: the next one is due. */
+  get crowded(): boolean {
+    return this.#marks.size > 2 * LIMITS.publishersPerTopic || this.#spanCount > 2 * LIMITS.spansPerTopic
+  }
+
+  /**
+   * Forget who was silent for long and has no message left from `floor` on, then the most silent ones above the bounds. Runs with each
+   * checkpoint.
+   * @returns whose marks have changed or are gone
+   */
+  prune(nowMs: number, floor: number): Set<string> {
+    const changed = new Set<string>()
     const oldest = [...this.#marks].sort(([, a], [, b]) => a.at - b.at)
     for (const [key, mark] of oldest) {
-      if (nowMs - mark.at <= keepMs && this.#marks.size <= LIMITS.publishersPerTopic) break
+      const gone = nowMs - mark.at > LIMITS.publisherIdleMs && endOf(mark) <= floor
+      if (!gone && this.#marks.size <= LIMITS.publishersPerTopic) continue
       this.#marks.delete(key)
       this.#spanCount -= mark.spans.length
-      forgotten.add(key)
+      changed.add(key)
     }
-    for (const [, mark] of oldest) {
+    for (const [key, mark] of oldest) {
       if (this.#spanCount <= LIMITS.spansPerTopic) break
+      if (changed.has(key) || mark.spans.length === 1) continue
       this.#forgetSpans(mark, 1)
+      changed.add(key)
     }
-    return forgotten
+    return changed
   }
 
   entries(): Iterable<readonly [string, Mark]> {
@@ -108,4 +120,10 @@ export class Publishers {
     while (index > 0 && covered < keep) covered += (mark.spans[--index] as Span).count
     if (index > 0) this.#spanCount -= mark.spans.splice(0, index).length
   }
+}
+
+/** The offset behind a publisher's newest message. */
+function endOf({ spans }: Mark): number {
+  const newest = spans.at(-1)
+  return newest ? newest.offset + newest.count : 0
 }

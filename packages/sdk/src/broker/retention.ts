@@ -41,7 +41,8 @@ export class Segments {
     const last = this.#list.at(-1)
     if (last && row.first <= last.first) last.newestAt = row.newestAt
     else this.#list.push({ first: row.first, start: row.start, newestAt: row.newestAt })
-    if (this.#list.length > LIMITS.segmentsPerTopic) this.#join()
+    const cut = this.#cut(row.newestAt)
+    if (this.#list.length - cut > LIMITS.segmentsPerTopic) this.#join(cut)
   }
 
   /** Offset of the first message that is served at `nowMs`. */
@@ -86,8 +87,9 @@ export class Segments {
     return index
   }
 
-  #join(): void {
-    for (let i = 0; i + 1 < this.#list.length; i++) {
+  /** The place where the log is cut stays one, or what was gone would come back. */
+  #join(from: number): void {
+    for (let i = from; i + 1 < this.#list.length; i++) {
       ;(this.#list[i] as Segment).newestAt = (this.#list[i + 1] as Segment).newestAt
       this.#list.splice(i + 1, 1)
     }

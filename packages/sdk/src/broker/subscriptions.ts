@@ -26,6 +26,13 @@ interface Subscription {
   reader: number | undefined
 }
 
+/** What a page led to. `resting`: no other page follows it. */
+interface Paged {
+  readonly effects: LogEffect[]
+  readonly link: number
+  readonly resting: boolean
+}
+
 export class Subscriptions {
   readonly #links = new Map<number, Map<number, Subscription>>()
   readonly #live = new Map<number, Set<Subscription>>()
@@ -102,9 +109,13 @@ export class Subscriptions {
 
   grant(link: number, id: number, through: number): LogEffect[] {
     const subscription = this.#links.get(link)?.get(id)
+    if (!subscription) return []
+    // Nobody has handled what was not sent, so no honest grant reaches further; a dishonest one would make the socket the buffer.
+    const sent = subscription.live ? this.#bytes : (subscription.at ?? this.#bytes)
+    const granted = Math.min(through, sent + LIMITS.creditBytes)
     // A grant never takes back; an older one that comes late changes nothing.
-    if (!subscription || ('through' in subscription.credit && through <= subscription.credit.through)) return []
-    subscription.credit = { through: Math.min(through, this.#bytes + LIMITS.creditBytes) }
+    if ('through' in subscription.credit && granted <= subscription.credit.through) return []
+    subscription.credit = { through: granted }
     return this.#advance(subscription)
   }
 
@@ -136,47 +147,54 @@ export class Subscriptions {
     return this.#readers.has(reader)
   }
 
-  /** A page for a subscription that is behind; `floor` is the first offset that is still served. `resting`: no other page follows it. */
-  page(reader: number, chunks: readonly Chunk[], floor: number): { effects: LogEffect[]; link: number; resting: boolean } {
+  /** A page for a subscription that is behind; `floor` is the first offset that is still served. */
+  page(reader: number, chunks: readonly Chunk[], floor: number): Paged {
     const subscription = this.#readers.get(reader) as Subscription
     this.#readers.delete(reader)
     subscription.reader = undefined
-    const effects: LogEffect[] = []
-    if (subscription.next < floor) {
-      effects.push({
-        name: 'send',
-        links: [subscription.link],
-        text: encodeNotification('gap', { subscription: subscription.id, from: subscription.next, to: floor, reason: 'retention' }),
-      })
-      subscription.next = floor
-    }
+    const from = Math.max(subscription.next, floor)
     // A store may show chunks that are committed and not durable yet: nobody sees those.
-    const visible = chunks.filter(({ first, next }) => next > subscription.next && first < this.#head)
+    const visible = chunks.filter(({ first, next }) => next > from && first < this.#head)
     const [oldest] = visible
+    // All of the page was trimmed while it was read.
+    if (!oldest && from < this.#head) return paged(subscription, this.#read(subscription, from))
+    const here = oldest?.start ?? this.#bytes
+    const effects: LogEffect[] = []
+    if (from > subscription.next) effects.push(this.#skip(subscription, from, here))
+    const at = (subscription.at ??= here)
+    if ('window' in subscription.credit) subscription.credit = { through: at + subscription.credit.window }
+    if (subscription.next < this.#head && !hasCredit(subscription.credit, at)) return paged(subscription, effects)
     const newest = visible.at(-1)
-    if (oldest && newest) {
-      subscription.at ??= oldest.start
-      if ('window' in subscription.credit) subscription.credit = { through: subscription.at + subscription.credit.window }
-      if (hasCredit(subscription.credit, subscription.at)) {
-        const range = join(visible.map((chunk) => cut(chunk, subscription.next, this.#head)))
-        subscription.next = range.next
-        subscription.at = range.next === this.#head ? this.#bytes : newest.start + newest.size
-        effects.push(sendTo(subscription, range, subscription.at))
-      }
+    if (newest) {
+      const range = join(visible.map((chunk) => cut(chunk, from, this.#head)))
+      subscription.next = range.next
+      subscription.at = range.next === this.#head ? this.#bytes : newest.start + newest.size
+      effects.push(sendTo(subscription, range, subscription.at))
     }
     if (subscription.next >= this.#head) this.#follow(subscription)
-    else effects.push(...this.#advance(subscription))
-    return { effects, link: subscription.link, resting: subscription.reader === undefined }
+    return paged(subscription, [...effects, ...this.#advance(subscription)])
+  }
+
+  /** A gap needs no credit, and its reader gives back what was skipped as it gives back messages: by the position behind it. */
+  #skip(subscription: Subscription, to: number, through: number): LogEffect {
+    const { id, link, next: from } = subscription
+    subscription.next = to
+    subscription.at = through
+    return { name: 'send', links: [link], text: encodeNotification('gap', { subscription: id, from, to, through, reason: 'retention' }) }
   }
 
   /** One that is behind reads on while it has credit; where its position is not known yet, the page will tell. */
   #advance(subscription: Subscription): LogEffect[] {
     const { live, reader: busy, credit, at, next } = subscription
     if (live || busy !== undefined || (at !== undefined && !hasCredit(credit, at))) return []
+    return this.#read(subscription, next)
+  }
+
+  #read(subscription: Subscription, offset: number): LogEffect[] {
     const reader = this.#nextReader()
     subscription.reader = reader
     this.#readers.set(reader, subscription)
-    return [{ name: 'read', reader, direction: 'on', offset: next, maxBytes: LIMITS.pageBytes }]
+    return [{ name: 'read', reader, direction: 'on', offset, maxBytes: LIMITS.pageBytes }]
   }
 
   #follow(subscription: Subscription): void {
@@ -198,6 +216,10 @@ export class Subscriptions {
 /** An overdraft of one frame is allowed: what starts below the position granted is sent whole. */
 function hasCredit(credit: Credit, at: number): boolean {
   return 'window' in credit ? credit.window > 0 : at < credit.through
+}
+
+function paged({ link, reader }: Subscription, effects: LogEffect[]): Paged {
+  return { effects, link, resting: reader === undefined }
 }
 
 function sendTo({ link, id }: Subscription, range: Range, through: number): LogEffect {

@@ -6,7 +6,7 @@ import { encodeNotification } from '../protocol/codec.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { Params } from '../protocol/frames/requests.ts'
 import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limits.ts'
-import type { BadRequest, PublishRequest, Request } from '../protocol/requests.ts'
+import type { BadRequest, Lines, PublishRequest, Request } from '../protocol/requests.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import { PROTOCOL } from '../protocol/version.ts'
 import type { Chunk, ChunkHead, Loaded } from '../store/store.ts'
@@ -39,6 +39,7 @@ interface Link {
 interface InFlight {
   readonly commit: number
   readonly fresh: readonly Chunk[]
+  readonly bytes: number
   readonly answers: Answer[]
 }
 
@@ -46,6 +47,8 @@ interface Answer {
   readonly link: number
   readonly text: string
 }
+
+type Refused = NonNullable<Lines['refused']>
 
 interface HistoryRead {
   readonly link: number
@@ -73,6 +76,8 @@ export class TopicLog {
   #chunksSinceCheckpoint: number
   #bytesSinceCheckpoint: number
   #answers: Answer[] = []
+  /** Length of all answers that wait for a commit. */
+  #owedBytes = 0
   #inFlight: InFlight | undefined
   #commitCount = 0
   #readCount = 0
@@ -167,8 +172,10 @@ export class TopicLog {
     if (!from) return []
     if (expired(from.identity, nowMs)) return this.#expel(link, null, fault('token_expired'))
     if ('fault' in frame) return this.#misunderstood(link, from, frame)
-    if (!from.greeted && frame.method !== 'hello') return this.#expel(link, frame.id, fault('hello_needed'))
-    if ('topic' in frame.params && frame.params.topic !== this.#options.topic) return answerError(link, frame.id, fault('wrong_topic'))
+    // A notification's number is nobody's: an answer under it could be taken for another request's.
+    const id = frame.method === 'credit' ? null : frame.id
+    if (!from.greeted && frame.method !== 'hello') return this.#expel(link, id, fault('hello_needed'))
+    if ('topic' in frame.params && frame.params.topic !== this.#options.topic) return answerError(link, id, fault('wrong_topic'))
     switch (frame.method) {
       case 'hello':
         return this.#hello(link, from, frame.id, frame.params, nowMs)
@@ -233,7 +240,7 @@ export class TopicLog {
     if ('code' in verdict) return answerError(link, id, verdict)
     const { repeats } = verdict
     const end = Math.max(repeats, lines.refused?.index ?? lines.count)
-    if (end > repeats && !this.#appender.empty && this.#appender.waitingBytes + lines.bytes > LIMITS.undurableBytes) {
+    if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
       return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
     }
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(key, first, repeats) : []
@@ -258,18 +265,21 @@ export class TopicLog {
       this.#dirty.add(bucketOf(key))
       fates.push({ fate: 'stored', first: first + repeats, count, offset })
     }
-    if (end < lines.count && lines.refused) {
-      // What stands behind a refused message is not looked at: if it were stored, a client that dies before it has noted the refusal
-      // would be told that the refused one is a repeat.
-      fates.push({ fate: 'refused', first: first + end, count: 1, code: lines.refused.fault.code, message: lines.refused.fault.message })
-      if (end + 1 < lines.count) fates.push({ fate: 'unsent', first: first + end + 1, count: lines.count - end - 1 })
-    }
+    // What stands behind a refused message is not looked at: if it were stored, a client that dies before it has noted the refusal
+    // would be told that the refused one is a repeat.
+    if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))
     return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, fates }) })
+  }
+
+  /** What is held in memory until it is durable: messages, and what will be said about them. */
+  #undurableBytes({ bytes }: InFlight): number {
+    return bytes + this.#appender.waitingBytes + this.#owedBytes
   }
 
   /** Answer once all that was accepted so far is durable, repeats of what is on its way included. */
   #settle(answer: Answer): LogEffect[] {
     if (this.#appender.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]
+    this.#owedBytes += answer.text.length
     if (this.#appender.empty) this.#inFlight?.answers.push(answer)
     else this.#answers.push(answer)
     return this.#inFlight ? [] : this.#commit()
@@ -277,14 +287,15 @@ export class TopicLog {
 
   #commit(trimming = false): LogEffect[] {
     const expect = { head: this.#durableHead, term: this.#options.term ?? 0 }
+    const bytes = this.#appender.waitingBytes
     const { replaceTail, append, fresh } = this.#appender.seal()
-    for (const row of replaceTail ? [replaceTail] : append) this.#segments.append({ ...row, newestAt: this.#now })
+    for (const row of replaceTail ? [replaceTail] : append) this.#segments.append({ ...row, newestAt: fresh[0]?.at ?? row.at })
     this.#chunksSinceCheckpoint += append.length
     this.#bytesSinceCheckpoint += headBytes(append)
     const checkpoint = trimming || this.#checkpointDue() || this.#segments.excess(this.#now) >= LIMITS.trimSegments
     const write = { expect, ...(replaceTail && { replaceTail }), append, ...(checkpoint && this.#checkpoint()) }
     const commit = ++this.#commitCount
-    this.#inFlight = { commit, fresh, answers: this.#answers }
+    this.#inFlight = { commit, fresh, bytes, answers: this.#answers }
     this.#answers = []
     const first = this.#sweepAt === undefined ? this.#planSweep() : []
     return [{ name: 'commit', commit, write }, ...first]
@@ -292,15 +303,16 @@ export class TopicLog {
 
   /** What waking reads is bounded by rows and by bytes: a row can consist of keys almost alone. */
   #checkpointDue(): boolean {
-    return this.#chunksSinceCheckpoint >= LIMITS.checkpointChunks || this.#bytesSinceCheckpoint >= LIMITS.checkpointBytes
+    return (
+      this.#chunksSinceCheckpoint >= LIMITS.checkpointChunks || this.#bytesSinceCheckpoint >= LIMITS.checkpointBytes || this.#publishers.crowded
+    )
   }
 
   /** Publishers and the index as they are with this commit; everything before it may then be trimmed. */
   #checkpoint(): { trimBelow: number; checkpoint: (readonly [number, string])[] } {
-    const keepMs = Math.max(LIMITS.publisherIdleMs, this.#options.retention.ageMs ?? 0)
-    for (const key of this.#publishers.prune(this.#now, keepMs)) this.#dirty.add(bucketOf(key))
     const trimBelow = this.#segments.trim(this.#now)
     this.#appender.trimmed(trimBelow)
+    for (const key of this.#publishers.prune(this.#now, trimBelow)) this.#dirty.add(bucketOf(key))
     const index = writeIndex({ next: this.#appender.head, bytes: this.#appender.bytes, at: this.#now, segments: this.#segments.list })
     const checkpoint = [index, ...writeBuckets(this.#publishers, this.#dirty)]
     this.#dirty = new Set()
@@ -317,7 +329,10 @@ export class TopicLog {
     const { effects, fellBehind } = this.#subscriptions.append(settled.fresh)
     for (const link of fellBehind) effects.push(...this.#remember(link))
     // On one link the delivery of a message precedes its ack.
-    for (const { link, text } of settled.answers) effects.push({ name: 'send', links: [link], text })
+    for (const { link, text } of settled.answers) {
+      this.#owedBytes -= text.length
+      effects.push({ name: 'send', links: [link], text })
+    }
     if (!this.#appender.empty) effects.push(...this.#commit())
     return effects
   }
@@ -333,7 +348,7 @@ export class TopicLog {
   }
 
   #start(from: Params<'subscribe'>['from']): { next: number; gap?: GapFacts } {
-    const floor = this.#segments.floor(this.#now)
+    const floor = this.#floor()
     if (from === 'now') return { next: this.#durableHead }
     if (from === 'start') return { next: floor }
     if (typeof from === 'object') return { next: Math.max(floor, this.#durableHead - from.last) }
@@ -341,10 +356,15 @@ export class TopicLog {
     return gap ? { next: offset, gap } : { next: offset }
   }
 
+  /** Offset of the first message that is served. A commit in flight may leave less than all that is durable; its own messages are not yet there. */
+  #floor(): number {
+    return Math.min(this.#segments.floor(this.#now), this.#durableHead)
+  }
+
   /** Where a cursor leads: to its offset, or past a gap. One below the floor keeps its offset; its first page brings the gap. */
   #locate(cursor: string): { offset: number; gap: GapFacts | undefined } {
     const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
-    const to = this.#segments.floor(this.#now)
+    const to = this.#floor()
     if (epoch !== this.#epoch) return { offset: to, gap: { from: offset, to, reason: 'epoch' } }
     if (offset > this.#durableHead) return { offset: this.#durableHead, gap: { from: offset, to: this.#durableHead, reason: 'rewound' } }
     return { offset, gap: undefined }
@@ -352,16 +372,15 @@ export class TopicLog {
 
   #history(link: number, from: Link, id: number, params: Params<'history'>): LogEffect[] {
     if (from.readCount >= LIMITS.readsPerLink) return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
-    const floor = this.#segments.floor(this.#now)
+    const floor = this.#floor()
     const asked = params.from === undefined ? { offset: params.reverse ? this.#durableHead : floor, gap: undefined } : this.#locate(params.from)
     // Backwards, an unknown epoch starts at the end.
     const offset = asked.gap?.reason === 'epoch' && params.reverse ? this.#durableHead : asked.offset
-    const lost = !params.reverse && offset < floor
-    const gap = lost ? ({ from: offset, to: floor, reason: 'retention' } as const) : asked.gap
     const reader = ++this.#readCount
     from.readCount++
-    this.#histories.set(reader, { link, id, params, offset: lost ? floor : offset, gap })
-    return [{ name: 'read', reader, direction: params.reverse ? 'back' : 'on', offset: lost ? floor : offset, maxBytes: LIMITS.pageBytes }]
+    this.#histories.set(reader, { link, id, params, offset, gap: asked.gap })
+    if (params.reverse) return [{ name: 'read', reader, direction: 'back', offset, maxBytes: LIMITS.pageBytes }]
+    return [{ name: 'read', reader, direction: 'on', offset: Math.max(floor, offset), maxBytes: LIMITS.pageBytes }]
   }
 
   #chunksRead(reader: number, chunks: readonly Chunk[]): readonly LogEffect[] {
@@ -371,7 +390,7 @@ export class TopicLog {
       return this.#historyPage(history, chunks)
     }
     if (!this.#subscriptions.reads(reader)) return []
-    const { effects, link, resting } = this.#subscriptions.page(reader, chunks, this.#segments.floor(this.#now))
+    const { effects, link, resting } = this.#subscriptions.page(reader, chunks, this.#floor())
     // Where it stands is written down before anything else can happen, or waking would send the page again.
     return resting ? [...effects, ...this.#remember(link)] : effects
   }
@@ -380,13 +399,16 @@ export class TopicLog {
     const from = this.#links.get(link)
     if (!from) return []
     from.readCount--
-    const floor = this.#segments.floor(this.#now)
-    const low = params.reverse ? Math.max(floor, offset - params.limit, chunks[0]?.first ?? offset) : Math.max(floor, offset)
-    const high = params.reverse ? offset : Math.min(this.#durableHead, offset + params.limit, chunks.at(-1)?.next ?? offset)
+    // The floor may have risen since the page was asked for.
+    const floor = this.#floor()
+    const start = params.reverse ? offset : Math.max(floor, offset)
+    const low = params.reverse ? Math.max(floor, offset - params.limit, chunks[0]?.first ?? offset) : start
+    const high = params.reverse ? offset : Math.min(this.#durableHead, start + params.limit, chunks.at(-1)?.next ?? start)
     const ranges = chunks.map((chunk) => cut(chunk, low, high)).filter(({ first, next }) => first < next)
-    const page = ranges.length > 0 ? join(ranges) : { first: offset, next: offset, runs: '', body: '' }
+    const page = ranges.length > 0 ? join(ranges) : { first: start, next: start, runs: '', body: '' }
     const more = params.reverse ? page.first > floor : page.next < this.#durableHead
-    return [{ name: 'send', links: [link], text: encodeHistory(id, { epoch: this.#epoch, more: more && ranges.length > 0, ...(gap && { gap }) }, page) }]
+    const skipped: GapFacts | undefined = start > offset ? { from: gap?.from ?? offset, to: start, reason: gap?.reason ?? 'retention' } : gap
+    return [{ name: 'send', links: [link], text: encodeHistory(id, { epoch: this.#epoch, more, ...(skipped && { gap: skipped }) }, page) }]
   }
 
   // ---- time
@@ -415,6 +437,14 @@ function answer(link: number, id: number, result: object): LogEffect[] {
 
 function answerError(link: number, id: number | null, reason: Fault): LogEffect[] {
   return [{ name: 'send', links: [link], text: encodeError(id, reason) }]
+}
+
+/** Fates from position `end` of a frame on, where a payload of it cannot be stored. One among the repeats was stored once and is no matter. */
+function refusal(first: number, end: number, count: number, { index, fault: { code, message } }: Refused): Fate[] {
+  const refused = index === end ? 1 : 0
+  const fates: Fate[] = refused ? [{ fate: 'refused', first: first + end, count: 1, code, message }] : []
+  const unsent = count - end - refused
+  return unsent > 0 ? [...fates, { fate: 'unsent', first: first + end + refused, count: unsent }] : fates
 }
 
 function expired({ expiresAt }: Identity, nowMs: number): boolean {

@@ -1,5 +1,6 @@
 import type { ErrorCode, Fault } from '../protocol/error-codes.ts'
 import { parseFrame } from '../protocol/codec.ts'
+import type { Cursor } from '../protocol/cursor.ts'
 import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
 import type { From } from '../protocol/frames/subscribe.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
@@ -60,12 +61,12 @@ export class Channel {
     return this.#session.state
   }
 
-  subscribe(subscriber: Subscriber, from: From): { handled(through: number): void; stop(): void } {
+  subscribe(subscriber: Subscriber, from: From): { handled(cursor: Cursor, through: number): void; stop(): void } {
     const key = ++this.#lastKey
     this.#subscribers.set(key, subscriber)
     this.#post({ name: 'subscribe', key, from })
     return {
-      handled: (through) => this.#post({ name: 'handled', key, through }),
+      handled: (cursor, through) => this.#post({ name: 'handled', key, cursor, through }),
       stop: () => {
         if (this.#subscribers.delete(key)) this.#post({ name: 'unsubscribe', key })
       },
@@ -135,7 +136,7 @@ export class Channel {
         this.#alarm.set(effect.at)
         return
       case 'gap':
-        this.#subscribers.get(effect.key)?.consumer.gap(effect.gap, effect.epoch)
+        this.#subscribers.get(effect.key)?.consumer.gap(effect.gap, effect.epoch, effect.through)
         return
       case 'started':
         this.#subscribers.get(effect.key)?.started(effect.epoch, effect.next, effect.head)

@@ -27,7 +27,7 @@ export interface ConsumerOptions<T> {
   readonly stop: (error?: MessError) => void
 }
 
-type Item = { readonly walk: Walk; readonly epoch: string; readonly next: number; readonly through: number } | { readonly gap: Gap; readonly epoch: string }
+type Item = { readonly walk: Walk; readonly epoch: string; readonly next: number; readonly through: number } | { readonly gap: Gap; readonly epoch: string; readonly through: number | undefined }
 
 /**
  * Hands received messages to a handler, one after the other. A handler that answers with a promise is waited for; that is the
@@ -59,8 +59,8 @@ export class Consumer<T> {
     this.#run()
   }
 
-  gap(gap: Gap, epoch: string): void {
-    this.#items.push({ gap, epoch })
+  gap(gap: Gap, epoch: string, through: number | undefined): void {
+    this.#items.push({ gap, epoch, through })
     this.#run()
   }
 
@@ -76,7 +76,7 @@ export class Consumer<T> {
     while (!this.#stopped) {
       const item = this.#items[0]
       if (!item) break
-      const waiting = 'gap' in item ? this.#runGap(item.gap, item.epoch) : this.#runBatch(item)
+      const waiting = 'gap' in item ? this.#runGap(item) : this.#runBatch(item)
       if (waiting) return
     }
     this.#busy = false
@@ -162,11 +162,11 @@ export class Consumer<T> {
   }
 
   /** @returns true if it waits and will go on by itself */
-  #runGap(gap: Gap, epoch: string): boolean {
+  #runGap({ gap, epoch, through }: Extract<Item, { gap: Gap }>): boolean {
     const { onGap, report } = this.#options
     const done = (): void => {
       this.#items.shift()
-      this.#moved(makeCursor(epoch, gap.to), undefined)
+      this.#moved(makeCursor(epoch, gap.to), through)
     }
     const failed = (cause: unknown): void => {
       if (cause instanceof GapError) this.#options.stop(cause)

@@ -27,7 +27,7 @@ export function isDeliver(value: unknown): value is DeliverParams {
 }
 
 export function isGap(value: unknown): value is GapParams {
-  return fields(value) && count(value['subscription']) && count(value['from']) && count(value['to'])
+  return fields(value) && count(value['subscription']) && count(value['from']) && count(value['to']) && count(value['through'])
 }
 
 export function isHistory(value: unknown): value is HistoryResult {

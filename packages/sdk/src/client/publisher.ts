@@ -93,19 +93,20 @@ export class Publisher<T extends Unsent = Unsent> {
     this.#next = this.#start
   }
 
+  /** Whether everything before a sequence is settled. Fates count in order only: a later one comes again with the earlier. */
+  settledBefore(sequence: number): boolean {
+    return this.#indexOf(sequence) === this.#start
+  }
+
   /** The entries that a fate concerns, which are settled with it; those settled before are left out. */
   settle({ fate, first, count }: Fate): T[] {
-    if (fate === 'unsent') return []
     const from = this.#indexOf(first)
     const to = this.#indexOf(first + count)
+    if (fate === 'unsent' || to === from) return []
     const settled = this.#entries.slice(from, to)
-    if (fate !== 'refused' && settled.length > 0) this.#settled = Math.max(this.#settled, (settled.at(-1) as T).sequence)
-    if (from === this.#start) this.#start = to
-    else {
-      this.#entries.splice(from, to - from)
-      this.#next -= Math.min(to, this.#next) - Math.min(from, this.#next)
-    }
-    this.#next = Math.max(this.#start, this.#next)
+    if (fate !== 'refused') this.#settled = (settled.at(-1) as T).sequence
+    this.#start = to
+    this.#next = Math.max(to, this.#next)
     this.#compact()
     return settled
   }

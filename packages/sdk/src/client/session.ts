@@ -1,5 +1,5 @@
 import { encodeNotification, encodePublish, encodeRequest, type Frame } from '../protocol/codec.ts'
-import { makeCursor, parseCursor } from '../protocol/cursor.ts'
+import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { type ErrorCode, ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
 import type { DeliverParams, GapParams } from '../protocol/frames/deliver.ts'
 import type { HelloResult } from '../protocol/frames/hello.ts'
@@ -33,8 +33,8 @@ export type SessionEvent =
   | { readonly name: 'token-failed'; readonly error: unknown }
   | { readonly name: 'subscribe'; readonly key: number; readonly from: From }
   | { readonly name: 'unsubscribe'; readonly key: number }
-  /** The consumer has handled everything up to this byte position. */
-  | { readonly name: 'handled'; readonly key: number; readonly through: number }
+  /** The consumer has handled everything up to this cursor, which is this byte position of the log. */
+  | { readonly name: 'handled'; readonly key: number; readonly cursor: Cursor; readonly through: number }
   /** There is something new in the publisher. */
   | { readonly name: 'publish' }
   /** The refusals that were reported are recorded; what stands behind them may go on. */
@@ -54,7 +54,7 @@ export type SessionEffect =
   | { readonly name: 'connection'; readonly state: Connection; readonly error: Fault | undefined }
   | { readonly name: 'started'; readonly key: number; readonly epoch: string; readonly next: number; readonly head: number }
   | { readonly name: 'batch'; readonly key: number; readonly epoch: string; readonly batch: DeliverParams }
-  | { readonly name: 'gap'; readonly key: number; readonly epoch: string; readonly gap: GapFacts }
+  | { readonly name: 'gap'; readonly key: number; readonly epoch: string; readonly gap: GapFacts; readonly through?: number }
   | { readonly name: 'subscribe-failed'; readonly key: number; readonly error: Fault }
   /** Fates of published messages, in order. After a refusal nothing is sent until `noted`. */
   | { readonly name: 'fates'; readonly epoch: string; readonly fates: readonly Fate[] }
@@ -87,6 +87,8 @@ interface Subscribed {
   phase: 'off' | 'asked' | 'on'
   epoch: string
   next: number
+  /** Bytes that it was asked for with. */
+  window: number
   /** Byte positions of the log: received, handled, and where the newest grant was counted from. */
   received: number | undefined
   handled: number | undefined
@@ -102,6 +104,7 @@ type Pending =
 
 interface Publishing {
   readonly name: 'publish'
+  readonly publisher: string
   readonly batch: Batch
   readonly sentAt: number
   readonly again: boolean
@@ -161,7 +164,7 @@ export class Session {
       case 'unsubscribe':
         return this.#unsubscribe(event.key, nowMs)
       case 'handled':
-        return this.#handled(event.key, event.through)
+        return this.#handled(event.key, event.cursor, event.through)
       case 'publish':
         return [...this.#want(nowMs), ...this.#publish(nowMs)]
       case 'noted':
@@ -437,7 +440,7 @@ export class Session {
   // ---- subscriptions
 
   #subscribe(key: number, from: From, nowMs: number): SessionEffect[] {
-    const subscription: Subscribed = { key, from, id: undefined, phase: 'off', epoch: '', next: 0, received: undefined, handled: undefined, granted: undefined }
+    const subscription: Subscribed = { key, from, id: undefined, phase: 'off', epoch: '', next: 0, window: 0, received: undefined, handled: undefined, granted: undefined }
     this.#subscriptions.set(key, subscription)
     return [...this.#want(nowMs), ...(this.#state === 'online' ? [this.#askSubscribe(subscription)] : [])]
   }
@@ -446,19 +449,27 @@ export class Session {
     const { key, from, received, handled } = subscription
     subscription.id = ++this.#subscriptionId
     subscription.phase = 'asked'
-    const window = Math.max(0, this.#limits.creditBytes - ((received ?? 0) - (handled ?? 0)))
-    return this.#request('subscribe', { topic: this.#options.topic, subscription: subscription.id, from, window }, { name: 'subscribe', key })
+    subscription.window = Math.max(0, this.#limits.creditBytes - ((received ?? 0) - (handled ?? 0)))
+    const { id, window } = subscription
+    return this.#request('subscribe', { topic: this.#options.topic, subscription: id, from, window }, { name: 'subscribe', key })
   }
 
   #started(key: number, { cursor, head, gap }: SubscribeResult): SessionEffect[] {
     const subscription = this.#subscriptions.get(key)
     if (!subscription) return []
     const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
-    if (epoch !== subscription.epoch) subscription.received = subscription.handled = subscription.granted = undefined
+    if (epoch !== subscription.epoch) subscription.received = subscription.handled = undefined
     subscription.phase = 'on'
+    const narrow = subscription.window < this.#limits.creditBytes
+    // Replay may start inside a row, and the window counts from the row's start, which this side does not know: the first
+    // grant comes as soon as something was handled.
+    subscription.granted = offset < head || narrow ? Number.NEGATIVE_INFINITY : undefined
     const skipped: SessionEffect[] = gap ? [{ name: 'gap', key, epoch, gap }] : []
     this.#moved(subscription, epoch, offset)
-    return [...skipped, { name: 'started', key, epoch, next: offset, head }]
+    const started: SessionEffect[] = [...skipped, { name: 'started', key, epoch, next: offset, head }]
+    if (!narrow) return started
+    // The window was narrow for what lay unhandled then. Some of it may be handled by now; in another log all of it is void.
+    return [...started, ...(subscription.handled === undefined ? this.#again(subscription) : this.#grant(subscription))]
   }
 
   #moved(subscription: Subscribed, epoch: string, next: number): void {
@@ -473,19 +484,21 @@ export class Session {
     // The range must start where this side stands; anything else means that frames are missing.
     if (batch.first !== subscription.next) return this.#again(subscription)
     if (batch.next === batch.first) return []
-    subscription.granted ??= batch.through - size
+    // What the window was counted from is known only roughly: a UTF-16 unit makes up to 3 bytes.
+    subscription.granted ??= batch.through - 3 * size
     subscription.handled ??= batch.through - size
     subscription.received = batch.through
     this.#moved(subscription, subscription.epoch, batch.next)
     return [{ name: 'batch', key: subscription.key, epoch: subscription.epoch, batch }]
   }
 
-  #gap({ subscription: id, from, to, reason }: GapParams): SessionEffect[] {
+  #gap({ subscription: id, from, to, through, reason }: GapParams): SessionEffect[] {
     const subscription = this.#byId(id)
     if (subscription?.phase !== 'on') return []
     if (from !== subscription.next) return this.#again(subscription)
+    subscription.received = through
     this.#moved(subscription, subscription.epoch, to)
-    return [{ name: 'gap', key: subscription.key, epoch: subscription.epoch, gap: { from, to, reason } }]
+    return [{ name: 'gap', key: subscription.key, epoch: subscription.epoch, gap: { from, to, reason }, through }]
   }
 
   #again(subscription: Subscribed): SessionEffect[] {
@@ -502,12 +515,19 @@ export class Session {
     return [{ name: 'subscribe-failed', key, error }, ...this.#linger(nowMs)]
   }
 
-  #handled(key: number, through: number): SessionEffect[] {
+  #handled(key: number, cursor: Cursor, through: number): SessionEffect[] {
     const subscription = this.#subscriptions.get(key)
-    if (!subscription || through <= (subscription.handled ?? 0)) return []
+    // Byte positions of another epoch are another log's.
+    if (!subscription || !cursor.startsWith(subscription.epoch) || through <= (subscription.handled ?? 0)) return []
     subscription.handled = through
+    return this.#grant(subscription)
+  }
+
+  /** Give back the credit of what was handled, half a window at a time. */
+  #grant(subscription: Subscribed): SessionEffect[] {
+    const { phase, handled: through, granted } = subscription
     const window = this.#limits.creditBytes
-    if (subscription.phase !== 'on' || through - (subscription.granted ?? 0) < window / 2) return []
+    if (phase !== 'on' || through === undefined || through - (granted ?? 0) < window / 2) return []
     subscription.granted = through
     return [{ name: 'send', text: encodeNotification('credit', { topic: this.#options.topic, subscription: subscription.id, through: through + window }) }]
   }
@@ -556,9 +576,10 @@ export class Session {
 
   #sendBatch(batch: Batch, nowMs: number, again: boolean): SessionEffect {
     const id = ++this.#requestId
-    this.#pending.set(id, { name: 'publish', batch, sentAt: nowMs, again })
+    const publisher = this.#options.publisher().id
+    this.#pending.set(id, { name: 'publish', publisher, batch, sentAt: nowMs, again })
     const { first, after, ids, keys, body } = batch
-    const params = { topic: this.#options.topic, publisher: this.#options.publisher().id, after, first, ...(ids && { ids }), ...(keys && { keys }) }
+    const params = { topic: this.#options.topic, publisher, after, first, ...(ids && { ids }), ...(keys && { keys }) }
     return { name: 'send', text: encodePublish(id, params, body) }
   }
 
@@ -571,20 +592,33 @@ export class Session {
 
   #published(pending: Publishing, { epoch, fates }: PublishResult, nowMs: number): SessionEffect[] {
     this.#release(pending)
+    // What a publisher that was given up had on its way is set aside already.
+    const publisher = this.#options.publisher()
+    if (pending.publisher !== publisher.id) return this.#publish(nowMs)
+    if (!publisher.settledBefore(pending.batch.first)) {
+      // An earlier frame was turned away, so both are sent again.
+      if (this.#hold === 'no') this.#hold = 'answers'
+      return this.#publish(nowMs)
+    }
     const refused = fates.some(({ fate }) => fate === 'refused')
     if (refused) this.#hold = 'note'
     return [{ name: 'fates', epoch, fates }, ...this.#publish(nowMs), ...this.#linger(nowMs)]
   }
 
   #publishFailed(pending: Publishing, error: Fault, nowMs: number): SessionEffect[] {
+    // One that was sent twice is still on its way.
+    for (const other of this.#pending.values()) if (other.name === 'publish' && other.batch === pending.batch) return []
     this.#release(pending)
-    const settledBefore = pending.batch.after <= this.#options.publisher().settled
-    // With everything before it settled nothing is missing on this side: the home has lost what it once acked.
-    if (error.code === 'publisher_expired' || (error.code === 'sequence_gap' && settledBefore && this.#hold === 'no')) {
+    const publisher = this.#options.publisher()
+    if (pending.publisher !== publisher.id) return this.#publish(nowMs)
+    const missing = error.code === 'sequence_gap' || error.code === 'publisher_expired'
+    // With everything before it settled nothing is missing on this side: the home has lost what it once acked. Otherwise an earlier
+    // frame was not accepted, and this one follows from it.
+    if (missing && this.#hold === 'no' && pending.batch.after <= publisher.settled) {
       this.#hold = 'note'
       return [{ name: 'publisher-lost', error }]
     }
-    if (!ERRORS[error.code].retryable) {
+    if (!missing && !ERRORS[error.code].retryable) {
       // The frame as such was not accepted, so none of its messages ever will be.
       this.#hold = 'note'
       const { first, count } = pending.batch

@@ -1,5 +1,6 @@
 import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import { Alarm, now } from '../platform.ts'
+import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
 import { MessError } from './errors.ts'
 import type { Message } from './message.ts'
@@ -38,7 +39,7 @@ export class Subscribing<T> implements Subscription {
   #stopped = false
   #linked = false
   #head: { epoch: string; offset: number } | undefined
-  #channel: { handled(through: number): void; stop(): void } | undefined
+  #channel: ReturnType<Channel['subscribe']> | undefined
   #release: (() => void) | undefined
   readonly #retry = new Alarm(() => this.#again?.())
   #again: (() => void) | undefined
@@ -139,7 +140,7 @@ export class Subscribing<T> implements Subscription {
   #handled(cursor: Cursor, through: number | undefined): void {
     const { host, topic, options } = this.#setup
     if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
-    if (through !== undefined) this.#channel?.handled(through)
+    if (through !== undefined) this.#channel?.handled(cursor, through)
   }
 
   #later(task: () => void, ms: number): void {

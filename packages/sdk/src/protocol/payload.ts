@@ -60,7 +60,7 @@ function searchObject(value: object, depth: number): Found | undefined {
   if (prototype !== Object.prototype && prototype !== null && (ArrayBuffer.isView(value) || ODD.some((type) => value instanceof type))) {
     return found(`is a ${value.constructor.name}, which JSON cannot hold`)
   }
-  for (const key in value) {
+  for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key]
     if (item === undefined) continue
     const fault = key.isWellFormed() ? search(item, depth) : found('has a key with half of a surrogate pair')
@@ -69,7 +69,7 @@ function searchObject(value: object, depth: number): Found | undefined {
   return undefined
 }
 
-const ODD = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer, Number, String, Boolean]
+const ODD = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer, Number, String, Boolean, BigInt, Symbol]
 
 /** A line shorter than this cannot be nested too deeply: it takes two brackets a level. */
 const SHALLOW_CHARS = 2 * LIMITS.payloadDepth + 1
@@ -82,7 +82,8 @@ export function lineFault(line: string): PayloadFault | undefined {
   } catch {
     return lineFound('a line of messages is not one JSON value')
   }
-  const suspect = (line.length >= SHALLOW_CHARS && openings(line) > LIMITS.payloadDepth) || line.includes('\\u')
+  // Frames are well-formed text where they came over a wire; inside a process halves of pairs can also stand there unescaped.
+  const suspect = (line.length >= SHALLOW_CHARS && openings(line) > LIMITS.payloadDepth) || line.includes('\\u') || !line.isWellFormed()
   return suspect ? valueFault(value, 0) : undefined
 }
 

@@ -45,25 +45,37 @@ export function decodeRequest(text: string): Request | BadRequest {
     return { id: null, fault: fault('bad_json') }
   }
   const id = idOf(frame)
-  const envelope = v.safeParse(Envelope, frame)
+  const envelope = v.safeParse(Envelope, frame, FIRST_ISSUE)
   if (!envelope.success) return { id, fault: fault('bad_frame') }
   const { method, params } = envelope.output
   if (!Object.hasOwn(REQUESTS, method)) return { id, fault: fault('unknown_method') }
   if (id === null && method !== 'credit') return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
   if ((split !== undefined) !== (method === 'publish')) return { id, fault: fault('bad_frame', LAYOUT) }
-  const checked = v.safeParse(REQUESTS[method as Method], params)
+  const checked = v.safeParse(REQUESTS[method as Method], params, FIRST_ISSUE)
   if (!checked.success) return { id, fault: paramsFault(checked.issues[0]) }
   if (!split) return { method, id: id ?? 0, params: checked.output } as Request
 
   const output = checked.output as Params<'publish'>
-  if (!split.head.endsWith('"messages":[]}}')) return { id, fault: fault('bad_frame', LAYOUT) }
+  if (!split.head.endsWith('"messages":[]}}') || !endsWithMessages(frame)) return { id, fault: fault('bad_frame', LAYOUT) }
   const lines = checkLines(split.body)
   if ('code' in lines) return { id, fault: lines }
   if (output.keys && output.keys.length !== lines.count) return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
+  // Whoever reads the log counts on from these; a number that is no safe integer would stop every subscriber, not only its publisher.
+  const newest = Math.max(output.first, output.ids?.[1] ?? 0) + lines.count
+  if (!Number.isSafeInteger(newest)) return { id, fault: fault('bad_params', 'first, ids: out of their bounds') }
   return { method: 'publish', id: id as number, params: output, lines }
 }
 
+/** A frame full of wrong values costs no more than one of them. */
+const FIRST_ISSUE = { abortEarly: true } as const
+
 const LAYOUT = 'publish carries messages as its last member, one payload per line, and no other frame has lines'
+
+/** Whether the lines are where any other reader of the frame would find its messages, and not in a look-alike behind them. */
+function endsWithMessages(frame: unknown): boolean {
+  const { params } = frame as { params: object }
+  return Object.keys(frame as object).at(-1) === 'params' && Object.keys(params).at(-1) === 'messages'
+}
 
 function idOf(frame: unknown): number | null {
   const id = typeof frame === 'object' && frame !== null ? (frame as { id?: unknown }).id : null

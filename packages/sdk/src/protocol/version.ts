@@ -1,10 +1,16 @@
 /**
- * The wire's version and its history. A change of any frame's schema changes the hash in `version.test.ts`; then add a
- * line here, and raise `current` if an old peer would misread the new frame.
+ * The wire's version and its history. A change of any frame's schema changes its hash; then add a line here and to
+ * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
+
+/**
+ * The hash of all frame schemas after each change, oldest first. Lines are added and never edited once they are released;
+ * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
+ */
+export const WIRE_HISTORY = [{ version: 1, at: '2026-11', hash: 'dbd108ee6fe6b146197e30a31876122a5db7fea1688f4232879855273f952db2' }] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */
 export const HEARTBEAT = { ask: 'messkit:ping', answer: 'messkit:pong', everyMs: 25_000 } as const

@@ -16,8 +16,9 @@ export class MemoryStore implements LogStore {
   }
 
   commit({ expect, replaceTail, append, trimBelow, checkpoint }: Commit): void {
-    const tail = this.#chunks.at(-1)
-    if (tail && tail.next !== expect.head) throw new StoreConflict(`the log ends at ${tail.next}, not at ${expect.head}`)
+    // Once everything was trimmed, only the checkpoint still knows where the log ends.
+    const head = this.#chunks.at(-1)?.next ?? checkpointAt([...this.#checkpoint])
+    if (head !== expect.head) throw new StoreConflict(`the log ends at ${head}, not at ${expect.head}`)
     if (replaceTail) this.#chunks[this.#chunks.length - 1] = replaceTail
     this.#chunks.push(...append)
     for (const [bucket, text] of checkpoint ?? []) this.#checkpoint.set(bucket, text)

@@ -25,8 +25,8 @@ export const DeliverParams = v.object({
   messages: v.array(v.unknown()),
 })
 
-/** Broker → client: messages from `from` to `to - 1` will not come; the subscription goes on at `to`. */
-export const GapParams = v.object({ subscription: SubscriptionId, ...GapFacts.entries })
+/** Broker → client: messages from `from` to `to - 1` will not come; the subscription goes on at `to`, byte position `through`. */
+export const GapParams = v.object({ subscription: SubscriptionId, ...GapFacts.entries, through: Count })
 
 export type RunExtras = v.InferOutput<typeof RunExtras>
 export type Run = v.InferOutput<typeof Run>

@@ -2,7 +2,9 @@ import * as v from 'valibot'
 import { LIMITS } from '../limits.ts'
 import { Count, CursorText, Positive, SubscriptionId, TopicName } from './scalars.ts'
 
-export const From = v.union([v.literal('now'), v.literal('start'), v.object({ last: Positive }), CursorText])
+/** Text that is no position is a bad cursor; anything else is a field of a wrong type. */
+const fromFault = ({ input }: { input: unknown }) => (typeof input === 'string' ? 'bad_cursor' : 'bad_from')
+export const From = v.union([v.literal('now'), v.literal('start'), v.object({ last: Positive }), CursorText], fromFault)
 
 /**
  * Client → broker: receive the topic from a position on. `window` is how many bytes may be on their way before the first

@@ -1,0 +1,74 @@
+import { createNanoEvents } from 'nanoevents'
+import type { AckRange, Refusal } from '../store/indexeddb-outbox.ts'
+
+/** What the tabs of one origin, application and user tell each other. Hints but for the frames: the truth is in IndexedDB. */
+export interface TabMessages {
+  /** The sender holds the lock now: it has the homes and drains the outbox. Links to earlier holders are dead. */
+  holder: undefined
+  /** To the holder, whoever it is: open a link. `link` is the sender's number for it. */
+  open: { readonly link: number; readonly topic: string }
+  opened: { readonly link: number }
+  /** A frame to the home, and one from it. */
+  up: { readonly link: number; readonly text: string }
+  down: { readonly link: number; readonly text: string }
+  /** The client, or the home, has ended the link. */
+  close: { readonly link: number }
+  lost: { readonly link: number; readonly code: number }
+  /** There are new rows in the outbox. */
+  added: { readonly topics: readonly string[] }
+  /** Messages of these origins were stored, or were repeats. */
+  acked: { readonly acks: readonly AckRange[] }
+  /** Messages were set aside. */
+  refused: { readonly refusals: readonly Refusal[] }
+  /** From the holder: what the outbox holds. */
+  counts: { readonly unsent: number; readonly bytes: number }
+  /** How many messages are set aside, from whoever changed it. */
+  setAside: { readonly count: number }
+}
+
+export type Heard = { [K in keyof TabMessages]: (body: TabMessages[K], from: string) => void }
+
+/** Raised when an older build would misread a newer one's messages; then they do not talk, and IndexedDB still serves both. */
+const VERSION = 1
+
+interface Envelope {
+  readonly v: number
+  readonly kind: keyof TabMessages
+  readonly from: string
+  readonly to: string | undefined
+  readonly body: never
+}
+
+/** The channel between tabs. Whatever is posted while it is closed is lost, as it may be anyway. */
+export class TabBus {
+  readonly id: string
+  readonly #emitter = createNanoEvents<Heard>()
+  #channel: BroadcastChannel | undefined
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  open(name: string): void {
+    this.close()
+    this.#channel = new BroadcastChannel(name)
+    this.#channel.onmessage = ({ data }: MessageEvent<Envelope>) => {
+      const { v, kind, from, to, body } = data
+      if (v === VERSION && (to === undefined || to === this.id)) this.#emitter.emit(kind, body, from)
+    }
+  }
+
+  close(): void {
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
+  on<K extends keyof TabMessages>(kind: K, listener: Heard[K]): void {
+    this.#emitter.on(kind, listener)
+  }
+
+  /** @param to one tab; left out, all others */
+  post<K extends keyof TabMessages>(kind: K, body: TabMessages[K], to?: string): void {
+    this.#channel?.postMessage({ v: VERSION, kind, from: this.id, to, body })
+  }
+}

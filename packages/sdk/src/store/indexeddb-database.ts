@@ -1,0 +1,158 @@
+import { Alarm, now, pause } from '../platform.ts'
+import { StoreFull } from './store.ts'
+
+/**
+ * One IndexedDB, opened when it is first needed. Browsers take handles away (in the background, on a crash of their storage,
+ * when another tab upgrades), so every transaction may be tried again on a fresh one; after three tries the database counts as
+ * lost for this tab, and says so.
+ */
+export const STORES = ['meta', 'topics', 'outbox', 'acks', 'refused', 'cursors', 'logs', 'heads', 'bodies', 'checkpoints'] as const
+
+export type StoreName = (typeof STORES)[number]
+export type Stores = { readonly [S in StoreName]: IDBObjectStore }
+export type Durability = 'strict' | 'relaxed'
+
+/** Stays 1: records carry their own version, so that old and new code can share a database. */
+const VERSION = 1
+const TRIES = 3
+/** An open that is blocked or hangs never settles by itself. */
+const OPEN_MS = 5_000
+
+export class Database {
+  readonly #name: string
+  readonly #onLost: (error: unknown) => void
+  #opening: Promise<IDBDatabase> | undefined
+  #closed: { readonly error: unknown } | undefined
+
+  /** @param onLost told once, when no transaction will succeed any more */
+  constructor(name: string, onLost: (error: unknown) => void) {
+    this.#name = name
+    this.#onLost = onLost
+  }
+
+  read<T>(stores: readonly StoreName[], work: (stores: Stores) => Promise<T>): Promise<T> {
+    return this.#run(stores, (db) => db.transaction(stores, 'readonly'), work)
+  }
+
+  /**
+   * All or nothing; resolves once it is committed, with `strict` also once it is on the disk.
+   * @param work awaits nothing but requests of this transaction, which would commit meanwhile. `again` says that an earlier try
+   * ended without an answer: it may have been committed
+   * @throws {StoreFull} and nothing was written
+   */
+  write<T>(stores: readonly StoreName[], durability: Durability, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
+    return this.#run(stores, (db) => db.transaction(stores, 'readwrite', { durability }), work)
+  }
+
+  /** Transactions that are under way end first. */
+  close(): void {
+    this.#closed ??= { error: new DOMException('The database is closed', 'InvalidStateError') }
+    this.#drop()
+  }
+
+  async #run<T>(stores: readonly StoreName[], begin: (db: IDBDatabase) => IDBTransaction, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      if (this.#closed) throw this.#closed.error
+      try {
+        const db = await (this.#opening ??= this.#open())
+        return await transact(begin(db), stores, (opened) => work(opened, tries > 1))
+      } catch (error) {
+        const { name } = error as Error
+        if (name === 'QuotaExceededError') throw new StoreFull('The browser has no room left for this origin', { cause: error })
+        if (!DEAD.includes(name)) throw error
+        this.#drop()
+        if (tries >= TRIES || name === 'TimeoutError') {
+          if (!this.#closed) this.#onLost(error)
+          this.#closed ??= { error }
+          throw error
+        }
+        await pause(20 * 5 ** tries)
+      }
+    }
+  }
+
+  async #open(): Promise<IDBDatabase> {
+    const db = await bounded(openVersion(this.#name, VERSION).catch((error: Error) => {
+      // Newer code was here. It keeps what older code reads.
+      if (error.name === 'VersionError') return openVersion(this.#name, undefined)
+      throw error
+    }))
+    db.onclose = () => this.#drop()
+    // Somebody wants to upgrade or delete it: a handle that stays open would hold them up for ever.
+    db.onversionchange = () => this.#drop()
+    return db
+  }
+
+  #drop(): void {
+    this.#opening?.then((db) => db.close(), () => {})
+    this.#opening = undefined
+  }
+}
+
+/** A handle that is no good any more, a storage that does not answer, a transaction that ended without our doing. */
+const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError', 'SecurityError']
+
+function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
+  const request = indexedDB.open(name, version)
+  request.onupgradeneeded = () => {
+    for (const store of STORES) if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store)
+  }
+  return ask(request)
+}
+
+function bounded(opening: Promise<IDBDatabase>): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    let late = false
+    const alarm = new Alarm(() => {
+      late = true
+      reject(new DOMException('The database did not open in time', 'TimeoutError'))
+    })
+    alarm.set(now() + OPEN_MS)
+    opening.then((db) => (late ? db.close() : resolve(db)), reject).finally(() => alarm.clear())
+  })
+}
+
+function transact<T>(tx: IDBTransaction, names: readonly StoreName[], work: (stores: Stores) => Promise<T>): Promise<T> {
+  const stores = Object.fromEntries(names.map((name) => [name, tx.objectStore(name)])) as Stores
+  return new Promise((resolve, reject) => {
+    let result: T
+    let failure: unknown
+    // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails.
+    tx.oncomplete = () => resolve(result)
+    tx.onabort = () => reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError'))
+    work(stores).then(
+      (value) => {
+        result = value
+      },
+      (error: unknown) => {
+        failure = error
+        // Where a request failed it is aborting already.
+        try {
+          tx.abort()
+        } catch {}
+      },
+    )
+  })
+}
+
+export function ask<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+}
+
+/** Entries one after the other, until `take` has enough. */
+export async function walk(
+  store: IDBObjectStore,
+  { range, direction }: { range: IDBKeyRange; direction: IDBCursorDirection },
+  take: (value: unknown) => boolean,
+): Promise<void> {
+  const request = store.openCursor(range, direction)
+  for (let cursor = await ask(request); cursor && take(cursor.value); cursor = await ask(request)) cursor.continue()
+}
+
+/** Keys `[topic, from]` to before `[topic, to]`. */
+export function keysOf(topic: string, from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY): IDBKeyRange {
+  return IDBKeyRange.bound([topic, from], [topic, to], false, true)
+}
