@@ -36,6 +36,8 @@ export class LogBench {
   held = false
   #waiting: Extract<LogEffect, { name: 'commit' }> | undefined
   #lastId = 0
+  readonly #queue: LogEvent[] = []
+  readonly #parsed = new WeakMap<LogEffect, Frame>()
 
   constructor({ retention = {}, store = new MemoryStore(), epoch = EPOCH, nowMs = 1_800_000_000_000 }: BenchOptions = {}) {
     this.store = store
@@ -44,17 +46,22 @@ export class LogBench {
   }
 
   tell(event: LogEvent): void {
-    for (const effect of this.log.step(event, this.nowMs)) {
-      this.effects.push(effect)
-      if (effect.name === 'commit') {
-        if (this.#waiting) throw new Error('two commits are in flight')
-        this.#waiting = effect
-        if (!this.held) this.settle()
-      } else if (effect.name === 'read') {
-        const { reader, direction, offset, maxBytes } = effect
-        const chunks = direction === 'on' ? this.store.read(offset, maxBytes) : this.store.readBefore(offset, maxBytes)
-        this.tell({ name: 'chunks-read', reader, chunks })
-      }
+    this.#queue.push(event)
+    if (this.#queue.length > 1) return
+    // As the driver does: what an effect leads to comes after all effects of the step.
+    for (; this.#queue[0]; this.#queue.shift()) for (const effect of this.log.step(this.#queue[0], this.nowMs)) this.#run(effect)
+  }
+
+  #run(effect: LogEffect): void {
+    this.effects.push(effect)
+    if (effect.name === 'commit') {
+      if (this.#waiting) throw new Error('two commits are in flight')
+      this.#waiting = effect
+      if (!this.held) this.settle()
+    } else if (effect.name === 'read') {
+      const { reader, direction, offset, maxBytes } = effect
+      const chunks = direction === 'on' ? this.store.read(offset, maxBytes) : this.store.readBefore(offset, maxBytes)
+      this.tell({ name: 'chunks-read', reader, chunks })
     }
   }
 
@@ -101,8 +108,14 @@ export class LogBench {
   /** All frames sent so far, one entry for every link. */
   get sent(): Arrived[] {
     return this.effects.flatMap((effect) =>
-      effect.name === 'send' ? effect.links.map((link) => ({ link, frame: parseFrame(effect.text) as Frame })) : [],
+      effect.name === 'send' ? effect.links.map((link) => ({ link, frame: this.#read(effect) })) : [],
     )
+  }
+
+  #read(effect: Extract<LogEffect, { name: 'send' }>): Frame {
+    const known = this.#parsed.get(effect) ?? (parseFrame(effect.text) as Frame)
+    this.#parsed.set(effect, known)
+    return known
   }
 
   answer(id: number): Frame | undefined {

@@ -1,0 +1,37 @@
+// What an import costs its user: bundled, minified and gzipped, against a budget per entry.
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { inRoot, isEntry, main } from './project.mjs'
+
+const BUDGETS = [
+  { entry: '@messkit/sdk/remote', budgetBytes: 8_000 },
+  { entry: '@messkit/sdk', budgetBytes: 15_000 },
+]
+
+/** Resolves to the entry's size and whether it keeps within its budget. */
+export async function check({ entry, budgetBytes }) {
+  const { outputFiles } = await build({
+    stdin: { contents: `export * from '${entry}'`, resolveDir: inRoot('packages/demo') },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2024',
+    legalComments: 'none',
+    write: false,
+    logLevel: 'error',
+  })
+  const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length
+  return { entry, bytes, budgetBytes, fits: bytes <= budgetBytes }
+}
+
+if (isEntry(import.meta)) {
+  await main(async () => {
+    const results = await Promise.all(BUDGETS.map(check))
+    for (const { entry, bytes, budgetBytes, fits } of results) {
+      console.log(
+        `${entry.padEnd(22)} ${String(bytes).padStart(7)} of ${budgetBytes} bytes ${fits ? '' : 'TOO LARGE'}`.trimEnd(),
+      )
+    }
+    if (!results.every(({ fits }) => fits)) process.exit(1)
+  })
+}

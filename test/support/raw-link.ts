@@ -1,0 +1,69 @@
+import { encodeNotification, encodePublish, encodeRequest, type Frame, PROTOCOL, parseFrame } from '@messkit/sdk/protocol'
+
+/** One link spoken by hand, frame by frame, for what no client of ours would say. */
+export class RawLink {
+  readonly #socket: WebSocket
+  readonly #topic: string
+  readonly #waiting: { readonly wanted: (frame: Frame) => boolean; readonly found: (frame: Frame) => void }[] = []
+  readonly frames: Frame[] = []
+  #lastId = 0
+
+  private constructor(socket: WebSocket, topic: string) {
+    this.#socket = socket
+    this.#topic = topic
+    socket.onmessage = ({ data }) => this.#take(String(data))
+  }
+
+  static async open(url: string, topic: string, token: string): Promise<RawLink> {
+    const bearer = PROTOCOL.bearer + Buffer.from(token).toString('base64url')
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/topics/${topic}`, [PROTOCOL.name, bearer])
+    const link = new RawLink(socket, topic)
+    await new Promise((resolve, reject) => {
+      socket.onopen = resolve
+      socket.onerror = () => reject(new Error('the link could not be opened'))
+    })
+    await link.ask('hello', { versions: [PROTOCOL.current] })
+    return link
+  }
+
+  send(text: string): void {
+    this.#socket.send(text)
+  }
+
+  /** @returns the frame that answers, be it a result or an error */
+  ask(method: string, params: object): Promise<Frame> {
+    const id = ++this.#lastId
+    this.send(encodeRequest(id, method, { topic: this.#topic, ...params }))
+    return this.next((frame) => frame.id === id)
+  }
+
+  tell(method: string, params: object): void {
+    this.send(encodeNotification(method, { topic: this.#topic, ...params }))
+  }
+
+  publish(publisher: string, { after, first }: { after: number; first: number }, payloads: readonly string[]): Promise<Frame> {
+    const id = ++this.#lastId
+    this.send(encodePublish(id, { topic: this.#topic, publisher, after, first }, payloads.join(',\n')))
+    return this.next((frame) => frame.id === id)
+  }
+
+  /** The first frame, of those that came and those that will, that is wanted. */
+  next(wanted: (frame: Frame) => boolean): Promise<Frame> {
+    const here = this.frames.find(wanted)
+    return here ? Promise.resolve(here) : new Promise((found) => this.#waiting.push({ wanted, found }))
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  #take(text: string): void {
+    const frame = parseFrame(text)
+    if (!frame) return
+    this.frames.push(frame)
+    for (const waiter of this.#waiting.filter(({ wanted }) => wanted(frame))) {
+      this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+      waiter.found(frame)
+    }
+  }
+}

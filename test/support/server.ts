@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SignJWT } from 'jose'
+import { bundleWorker } from '../../scripts/bundle.mjs'
+import { startServer } from '../../scripts/serve.mjs'
+
+export const SECRET = 'a secret of at least thirty-two bytes'
+
+/** A token as an application's own server would make it. */
+export function makeToken(claims: Record<string, unknown> = {}): Promise<string> {
+  const now = Math.floor(Date.now() / 1000)
+  return new SignJWT({ sub: 'ana', iat: now, exp: now + 3_600, ...claims })
+    .setProtectedHeader({ alg: 'HS256' })
+    .sign(new TextEncoder().encode(SECRET))
+}
+
+/** Stand-alone workerd with a data folder of its own, which can die and come back at the same address. */
+export interface TestServer {
+  readonly url: string
+  readonly port: number
+  readonly dataDir: string
+  /** Of workerd as it runs now. */
+  readonly pid: number
+  stderr(): string
+  /** SIGKILL. */
+  kill(): Promise<void>
+  /** After `kill()`: the same data at the same address, perhaps under other settings. */
+  restart(vars?: Record<string, string>): Promise<void>
+  /** Takes its data along. */
+  end(): Promise<void>
+}
+
+export async function runServer(vars: Record<string, string> = {}): Promise<TestServer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'messkit-server-'))
+  const bundle = await bundleWorker()
+  const start = (more: Record<string, string>, port = 0) =>
+    startServer({ dataDir, bundle, port, vars: { TOKEN_SECRET: SECRET, ...vars, ...more } })
+  let running = await start({})
+  const { url, port } = running
+  return {
+    url,
+    port,
+    dataDir,
+    get pid() {
+      return running.pid
+    },
+    stderr: () => running.stderr(),
+    kill: () => running.kill(),
+    async restart(more = {}) {
+      running = await start(more, port)
+    },
+    async end() {
+      await running.kill()
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  }
+}
