@@ -1,0 +1,17 @@
+import { fault } from '@messkit/sdk/protocol'
+import { Hono } from 'hono'
+import type { Env } from './env.ts'
+import { httpError } from './http-error.ts'
+import { openTopic } from './upgrade.ts'
+
+/** Every address of the server. No middleware that touches headers stands before an upgrade: its answer cannot be changed any more. */
+export const app = new Hono<{ Bindings: Env }>()
+
+app.get('/health', (c) => c.json({ ok: true }, 200, { 'cache-control': 'no-store' }))
+app.all('/v1/topics/:topic{.+}', (c) => openTopic(c.req.raw, c.req.param('topic'), c.env))
+
+app.notFound(() => httpError(fault('not_found')))
+app.onError((error) => {
+  console.error('a request failed:', error)
+  return httpError(fault('internal'))
+})

@@ -1,0 +1,5 @@
+import { app } from './app.ts'
+
+export { TopicObject } from './objects/topic-object.ts'
+
+export default { fetch: app.fetch }

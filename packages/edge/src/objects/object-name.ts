@@ -1,0 +1,10 @@
+/** An object is named `<kind>:<space>:<name>`; so far there is one space. */
+const TOPIC = 'topic:main:'
+
+export const topicObjectName = (topic: string): string => TOPIC + topic
+
+/** @throws {Error} for an object that was not asked for by name, which only we could do */
+export function topicOf(objectName: string | undefined): string {
+  if (!objectName?.startsWith(TOPIC)) throw new Error('this object is no topic')
+  return objectName.slice(TOPIC.length)
+}

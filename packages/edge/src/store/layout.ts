@@ -1,0 +1,32 @@
+/**
+ * How a log lies in an object's SQLite. A step that was released is never edited: a change is one more step at the end. The number of
+ * steps taken stands with the epoch, since objects may not use `PRAGMA user_version`.
+ *
+ * What costs money is rows written, and an index entry is one more: no second index, no AUTOINCREMENT, nothing per subscriber.
+ */
+export const STEPS = [
+  `create table chunk (
+    first integer primary key,
+    next integer not null,
+    at integer not null,
+    start integer not null,
+    size integer not null,
+    runs text not null,
+    users text not null,
+    body text not null
+  )`,
+] as const
+
+/** What is not messages: the log's name and layout, and the checkpoint by bucket. A long text stands in several parts. */
+export const FACTS = `create table if not exists fact (
+  bucket integer not null,
+  part integer not null,
+  text text not null,
+  primary key (bucket, part)
+) without rowid`
+
+/** Buckets of the checkpoint begin at -1. */
+export const LOG_BUCKET = -2
+
+/** Objects refuse rows of 2 MB; stand-alone workerd does so much later. */
+export const ROW_LIMIT_BYTES = 2_000_000
