@@ -79,9 +79,12 @@ export class TopicHome {
     const { store, newEpoch, now } = this.#options
     const ready = (loaded: Awaited<ReturnType<LogStore['load']>>): void => {
       const early = this.#early ?? []
+      const post = drive(new TopicLog(loaded, this.#options), store, { now, perform: (effect) => this.#perform(effect) })
+      // What an answer provokes stands in line, too, or it would overtake what its link sent before.
+      for (let i = 0; i < early.length; i++) post(early[i] as LogEvent)
+      if (this.#early !== early) return
       this.#early = undefined
-      this.#post = drive(new TopicLog(loaded, this.#options), store, { now, perform: (effect) => this.#perform(effect) })
-      for (const event of early) this.#tell(event)
+      this.#post = post
     }
     settle(() => store.load(newEpoch()), ready, (error) => this.#failed(error))
   }

@@ -281,7 +281,7 @@ describe('what was trimmed', () => {
     bench.run(bench.subscriptions.grant(LINK, ID, 1_000))
     bench.readAll()
 
-    expect(bench.gaps()).toEqual([{ subscription: ID, from: 2, to: 6, reason: 'retention' }])
+    expect(bench.gaps()).toEqual([{ subscription: ID, from: 2, to: 6, through: 600, reason: 'retention' }])
     expect(bench.frames.map(({ method }) => method)).toEqual(['deliver', 'deliver', 'gap', 'deliver'])
     expect(bench.messages()).toEqual([0, 1, 6, 7, 8, 9])
   })
@@ -301,7 +301,7 @@ describe('what was trimmed', () => {
     expect(bench.gaps()).toMatchObject([{ from: 2, to: 8 }])
   })
 
-  it('costs no credit, so that a reader who cannot know the new position is not left waiting', () => {
+  it('says the position behind it, or its reader could not give credit for what follows and would wait for ever', () => {
     bench.append(1, 5_000_000)
     bench.append(1, 100)
     bench.trim(12)
@@ -309,8 +309,11 @@ describe('what was trimmed', () => {
     bench.run(bench.subscriptions.grant(LINK, ID, 201))
     bench.readAll()
     bench.append(1, 100)
+    const [gap] = bench.gaps()
+    bench.run(bench.subscriptions.grant(LINK, ID, (gap?.through ?? 0) + 150))
+    bench.readAll()
 
-    expect(bench.gaps()).toMatchObject([{ from: 2, to: 12 }])
+    expect(bench.gaps()).toMatchObject([{ from: 2, to: 12, through: 5_001_100 }])
     expect(bench.messages()).toEqual([0, 1, 12])
   })
 
@@ -396,7 +399,8 @@ it('delivers everything kept once, in order, with one gap where it was trimmed, 
       bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window }))
       let granted = window
       const grant = (): void => {
-        granted = Math.max(granted, (bench.deliveries().at(-1)?.through ?? 0) + window)
+        const handled = bench.frames.at(-1)?.params as DeliverParams | GapParams | undefined
+        granted = Math.max(granted, (handled?.through ?? 0) + window)
         bench.run(bench.subscriptions.grant(LINK, ID, granted))
       }
       for (const step of steps) {

@@ -1,8 +1,7 @@
-import { encodeError, encodeHistory, encodeResult } from '../protocol/codec.ts'
+import { encodeError, encodeGoodbye, encodeHistory, encodeResult } from '../protocol/codec.ts'
 import { makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
-import { encodeNotification } from '../protocol/codec.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { Params } from '../protocol/frames/requests.ts'
 import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limits.ts'
@@ -150,7 +149,7 @@ export class TopicLog {
   /** End a link for a reason that its client is told first. */
   #expel(link: number, id: number | null, reason: Fault): LogEffect[] {
     this.#forget(link)
-    const text = id === null ? encodeNotification('goodbye', { code: reason.code, message: reason.message }) : encodeError(id, reason)
+    const text = id === null ? encodeGoodbye(reason) : encodeError(id, reason)
     const { close } = ERRORS[reason.code] as { close?: number }
     return [
       { name: 'send', links: [link], text },

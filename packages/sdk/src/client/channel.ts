@@ -1,4 +1,3 @@
-import type { ErrorCode, Fault } from '../protocol/error-codes.ts'
 import { parseFrame } from '../protocol/codec.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
@@ -7,7 +6,7 @@ import { HEARTBEAT } from '../protocol/version.ts'
 import type { Link, OpenLink } from '../link/link.ts'
 import { Alarm, now, onHint, random, soon } from '../platform.ts'
 import type { Consumer } from './consumer.ts'
-import { MessError } from './errors.ts'
+import { MessError, type Trouble } from './errors.ts'
 import type { TopicOutbox } from './outbox.ts'
 import { type Connection, Session, type SessionEffect, type SessionEvent, type SessionOptions } from './session.ts'
 import type { Tokens } from './token.ts'
@@ -29,7 +28,7 @@ export interface ChannelOptions {
   readonly tokens: Tokens
   readonly reconnect: SessionOptions['reconnect']
   readonly outbox: (changed: () => void) => TopicOutbox
-  readonly onConnection: (state: Connection, error: Fault | undefined) => void
+  readonly onConnection: (state: Connection, error: Trouble | undefined) => void
 }
 
 /**
@@ -145,7 +144,7 @@ export class Channel {
         this.#subscribers.get(effect.key)?.failed(errorOf(effect.error))
         return
       case 'publisher-lost':
-        this.outbox.abandon(effect.error.code as ErrorCode, effect.error.message, () => this.#post({ name: 'noted' }))
+        this.outbox.abandon(effect.error.code, effect.error.message, () => this.#post({ name: 'noted' }))
         return
       case 'page':
         this.#take(effect.key)?.resolve(effect.page)
@@ -177,7 +176,7 @@ export class Channel {
   #askToken(why: 'first' | 'expiring' | 'refused'): void {
     this.#options.tokens.get(why, this.#token).then(
       (token) => this.#post({ name: 'token', token: (this.#token = token) }),
-      (error: unknown) => this.#post({ name: 'token-failed', error }),
+      () => this.#post({ name: 'token-failed' }),
     )
   }
 
@@ -189,7 +188,7 @@ export class Channel {
     })
   }
 
-  #connection(state: Connection, error: Fault | undefined): void {
+  #connection(state: Connection, error: Trouble | undefined): void {
     if (state === 'idle' || state === 'closed') {
       this.#unhint?.()
       this.#unhint = undefined
@@ -200,6 +199,6 @@ export class Channel {
   }
 }
 
-function errorOf({ code, message }: Fault): MessError {
-  return new MessError(code, message)
+function errorOf({ code, message, retryable }: Trouble): MessError {
+  return new MessError(code, message, { retryable })
 }

@@ -5,9 +5,11 @@ import { MemoryStore } from '../store/memory.ts'
 import { MemoryCursors } from './cursors.ts'
 import { MessError } from './errors.ts'
 import { Homes, LOCAL_RETENTION } from './homes.ts'
-import { type CommonOptions, makeMess, type Mess } from './mess.ts'
+import { type CommonOptions, makeMess, type Mess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
+import { TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
+import { canShare } from '../platform.ts'
 
 export interface MessOptions extends CommonOptions {
   /** The server. Without one, topics live here: in the process, or between the tabs of an origin. */
@@ -20,7 +22,10 @@ export interface MessOptions extends CommonOptions {
   readonly token?: AskToken
   /** `durable` (default where there is IndexedDB) or `memory`. */
   readonly storage?: 'durable' | 'memory'
-  /** Whether tabs share local topics and the outbox. Default true where the browser can. */
+  /**
+   * Whether the tabs of an origin share local topics and the outbox. Default true where the browser can: it needs IndexedDB, Web
+   * Locks and BroadcastChannel, so a secure context. Without them, and with `false`, every tab is by itself and keeps all in memory.
+   */
   readonly tabs?: boolean
   /** What local topics keep, at least. Default 10,000 messages and 64 MiB. */
   readonly retention?: Retention
@@ -33,19 +38,23 @@ export interface MessOptions extends CommonOptions {
 export function createMess(options: MessOptions = {}): Mess {
   const { url } = options
   if (url !== undefined && !URL.canParse(url)) throw new MessError('bad_option', 'url: an absolute URL', { scope: 'mess' })
-  return makeMess({
-    options,
-    parts: (events) => {
-      const homes = url === undefined ? new Homes({ retention: options.retention ?? LOCAL_RETENTION, store: () => new MemoryStore(), term: 0 }) : undefined
-      return {
-        local: url === undefined,
-        open: homes ? inProcessLinks((topic) => homes.get(topic)) : webSocketLinks(url as string),
-        outbox: new MemoryOutbox(events),
-        cursors: new MemoryCursors(),
-        storage: () => 'memory',
-        role: () => 'alone',
-        close: () => homes?.close(),
-      }
-    },
-  })
+  const shared = (): boolean => options.storage !== 'memory' && options.tabs !== false && canShare()
+  return makeMess({ options, parts: (events) => (shared() ? inTab(options, events) : inMemory(options, events)) })
+}
+
+function inTab({ url, name = 'main', user, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {
+  return new TabParts({ url, name, user, retention }, events)
+}
+
+function inMemory({ url, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {
+  const homes = url === undefined ? new Homes({ retention, store: () => new MemoryStore(), term: 0 }) : undefined
+  return {
+    local: url === undefined,
+    open: url === undefined ? inProcessLinks((topic) => (homes as Homes).get(topic)) : webSocketLinks(url),
+    outbox: new MemoryOutbox(events),
+    cursors: new MemoryCursors(),
+    storage: () => 'memory',
+    role: () => 'alone',
+    close: () => homes?.close(),
+  }
 }

@@ -1,4 +1,5 @@
 import type { Cursor } from '../protocol/cursor.ts'
+import { pause } from '../platform.ts'
 
 /** Where named subscriptions stopped. */
 export interface CursorStore {
@@ -24,6 +25,8 @@ export class MemoryCursors implements CursorStore {
 
   async hold(topic: string, name: string): Promise<(() => void) | undefined> {
     const key = keyOf(topic, name)
+    // A subscription that was stopped in this very tick, as by a component that is mounted twice, lets go right after it.
+    if (this.#held.has(key)) await pause(0)
     if (this.#held.has(key)) return undefined
     this.#held.add(key)
     return () => this.#held.delete(key)

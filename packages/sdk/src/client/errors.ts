@@ -1,7 +1,18 @@
-import { type ErrorCode, ERRORS, isErrorCode } from '../protocol/error-codes.ts'
+import type { ErrorCode } from '../protocol/error-codes.ts'
 
 /** What an error concerns: everything, one topic, or one message. */
 export type ErrorScope = 'mess' | 'topic' | 'message'
+
+/** A failure as a home tells it, or as a session finds it. */
+export interface Trouble {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly retryable: boolean
+  readonly retryAfterMs?: number
+}
+
+/** Codes of this side that may succeed later unchanged; a home says it of its own. */
+const RETRYABLE = 'not_acked_yet outbox_full storage_lost token_unavailable link_lost resume_in_use'
 
 /**
  * Any failure of Messkit. `code` is one of the table in docs/reference/errors.md, which says what it means and what to do;
@@ -13,10 +24,14 @@ export class MessError extends Error {
   readonly retryable: boolean
   readonly scope: ErrorScope
 
-  constructor(code: ErrorCode, message: string, options: { scope?: ErrorScope; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly scope?: ErrorScope; readonly retryable?: boolean; readonly cause?: unknown } = {},
+  ) {
+    super(message, options)
     this.code = code
-    this.retryable = ERRORS[code].retryable
+    this.retryable = options.retryable ?? RETRYABLE.includes(code)
     this.scope = options.scope ?? 'topic'
   }
 }
@@ -62,7 +77,11 @@ export interface Gap {
   readonly reason: 'retention' | 'epoch' | 'rewound' | 'access'
 }
 
-/** An error that came over a link: its code if this version knows it, else `internal`. */
-export function knownCode(code: unknown): ErrorCode {
-  return isErrorCode(code) ? code : 'internal'
+export const trouble = (code: ErrorCode, message: string = code, retryable = true): Trouble => ({ code, message, retryable })
+
+/** What an error frame or a goodbye says. A code that this version does not know is passed on as it is. */
+export function troubleOf(data: unknown, text?: string): Trouble {
+  const { code, message, retryable, retryAfterMs } = (data ?? {}) as Partial<Trouble>
+  const facts = trouble(code ?? 'internal', text ?? message, retryable !== false)
+  return retryAfterMs === undefined ? facts : { ...facts, retryAfterMs }
 }

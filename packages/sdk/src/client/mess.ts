@@ -1,10 +1,9 @@
 import { createNanoEvents } from 'nanoevents'
-import type { Fault } from '../protocol/error-codes.ts'
 import type { OpenLink } from '../link/link.ts'
 import { Alarm, now, soon } from '../platform.ts'
 import { Channel } from './channel.ts'
 import type { CursorStore } from './cursors.ts'
-import { MessError } from './errors.ts'
+import { MessError, type Trouble } from './errors.ts'
 import type { Outbox, OutboxBackend, OutboxEntry, OutboxEvents } from './outbox.ts'
 import type { Connection, SessionOptions } from './session.ts'
 import type { Subscription } from './subscription.ts'
@@ -62,19 +61,28 @@ export interface Parts {
   readonly cursors: CursorStore
   readonly storage: () => Status['storage']
   readonly role: () => Status['role']
+  /** Where links cost nothing and come back at once; the application's wish goes before it. */
+  readonly reconnect?: NonNullable<CommonOptions['reconnect']>
   close(): void | Promise<void>
+}
+
+/** What parts tell their client. */
+export interface PartsEvents extends OutboxEvents {
+  /** There is something to send for a topic that nobody may have touched here. */
+  connect(topic: string): void
+  report(error: MessError): void
 }
 
 export interface MessSetup {
   readonly options: CommonOptions & { readonly user?: string; readonly token?: AskToken }
-  readonly parts: (events: OutboxEvents & { report(error: MessError): void }) => Parts
+  readonly parts: (events: PartsEvents) => Parts
 }
 
 /** A client out of its parts. Opens nothing and touches no global until it is first used. */
 export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   const emitter = createNanoEvents<MessEvents>()
   const channels = new Map<string, Channel>()
-  const faults = new Map<string, Fault | undefined>()
+  const faults = new Map<string, Trouble | undefined>()
   const subscriptions = new Set<Subscription>()
   const tokens = new Tokens(options.token)
   let parts: Parts | undefined
@@ -99,7 +107,12 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const use = (): Parts => {
     if (closed) throw new MessError('closed', 'The client is closed; make a new one', { scope: 'mess' })
-    parts ??= makeParts({ refused: (entry) => emitter.emit('refused', entry), counted: changed, report })
+    parts ??= makeParts({
+      refused: (entry) => emitter.emit('refused', entry),
+      counted: changed,
+      connect: (topic) => void host.channel(topic),
+      report,
+    })
     return parts
   }
 
@@ -107,13 +120,13 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     channel(topic) {
       const known = channels.get(topic)
       if (known) return known
-      const { open, outbox } = use()
+      const { open, outbox, reconnect } = use()
       const channel = new Channel({
         topic,
         user: options.user,
         open,
         tokens,
-        reconnect: options.reconnect as SessionOptions['reconnect'],
+        reconnect: options.reconnect ?? reconnect,
         outbox: (publish) => outbox.topic(topic, publish),
         onConnection: (state, error) => connection(topic, state, error),
       })
@@ -131,9 +144,9 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     },
   }
 
-  const connection = (topic: string, state: Connection, error: Fault | undefined): void => {
+  const connection = (topic: string, state: Connection, error: Trouble | undefined): void => {
     faults.set(topic, error)
-    if (state === 'stuck' && error) report(new MessError(error.code, `${topic}: ${error.message}`))
+    if (state === 'stuck' && error) report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
     changed()
   }
 
@@ -200,7 +213,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 }
 
 /** What to tell of several topics: trouble that needs somebody first, then the best connection. */
-function connectionOf(states: [Connection, Fault | undefined][]): Status['connection'] {
+function connectionOf(states: [Connection, Trouble | undefined][]): Status['connection'] {
   const stuck = states.find(([state]) => state === 'stuck')
   if (stuck) return stuck[1]?.code.startsWith('token_') ? 'auth-needed' : 'denied'
   if (states.some(([state]) => state === 'online')) return 'online'

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { randomName } from '../platform.ts'
-import { knownCode, MessError, RefusedError } from './errors.ts'
+import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
 
@@ -19,7 +19,7 @@ export interface OutboxEntry {
 export interface Outbox {
   list(): Promise<OutboxEntry[]>
   /** Publish a refused message again, as a new one behind all others. */
-  retry(id: string): Promise<Receipt>
+  retry(id: string): Receipt
   /** Forget a refused message. */
   discard(id: string): Promise<boolean>
 }
@@ -116,9 +116,20 @@ export class MemoryOutbox implements OutboxBackend {
     return [...waiting, ...refused]
   }
 
-  async retry(id: string): Promise<Receipt> {
+  has(id: string): boolean {
+    return this.#refused.has(id)
+  }
+
+  /** @throws {MessError} `bad_option` if it is not set aside (any more) */
+  retry(id: string): Receipt {
     const { topic, held } = this.#take(id)
     return (this.#topics.get(topic) as MemoryTopicOutbox).add(held.line, held.key) as unknown as Receipt
+  }
+
+  /** A message that could not be kept elsewhere; whoever published it holds its receipt. */
+  adopt(name: string, message: Omit<Held, 'sequence'>, changed: () => void): void {
+    this.count(message.line)
+    ;(this.topic(name, changed) as MemoryTopicOutbox).adopt(message)
   }
 
   async discard(id: string): Promise<boolean> {
@@ -181,6 +192,11 @@ class MemoryTopicOutbox implements TopicOutbox {
     return receipt
   }
 
+  adopt(message: Omit<Held, 'sequence'>): void {
+    this.publisher().add({ ...message, sequence: ++this.#sequence })
+    this.#changed()
+  }
+
   settle(epoch: string, fates: readonly Fate[], noted: () => void): void {
     const publisher = this.publisher()
     let refused = false
@@ -188,7 +204,7 @@ class MemoryTopicOutbox implements TopicOutbox {
       for (const held of publisher.settle(fate)) {
         if (fate.fate === 'refused') {
           refused = true
-          this.#refuse(held, knownCode(fate.code), fate.message ?? 'The home refused the message')
+          this.#refuse(held, (fate.code ?? 'internal') as ErrorCode, fate.message ?? 'The home refused the message')
           continue
         }
         this.#backend.uncount(held)

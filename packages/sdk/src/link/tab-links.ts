@@ -30,7 +30,7 @@ export class TabLinks {
 
   constructor(bus: TabBus) {
     this.#bus = bus
-    bus.on('holder', () => this.#renew())
+    bus.on('holder', () => this.renew())
     bus.on('opened', ({ link }, from) => this.#opened(link, from))
     bus.on('down', ({ link, text }, from) => this.#peered(link, from)?.events.heard(text))
     bus.on('lost', ({ link, code }, from) => {
@@ -61,11 +61,11 @@ export class TabLinks {
   /** The homes are here from now on. */
   lead(homeOf: (topic: string) => TopicHome): void {
     this.#homeOf = homeOf
-    this.#renew()
+    this.renew()
   }
 
-  /** The homes are not here any more, nor is anything that this tab has open. */
-  resign(): void {
+  /** Everything that this tab has open is lost, and so are its homes. */
+  lose(): void {
     this.#homeOf = undefined
     this.#incoming.clear()
     for (const link of [...this.#outgoing.keys()]) this.#lose(link)
@@ -76,8 +76,8 @@ export class TabLinks {
     for (const [key, { from }] of [...this.#incoming]) if (from === tab) this.#end(key)
   }
 
-  /** There is another holder: what was open is lost, what is asked for is asked again. */
-  #renew(): void {
+  /** There may be another holder: what was open is lost, what is asked for is asked again. */
+  renew(): void {
     for (const [link, { peer, inner }] of [...this.#outgoing]) {
       if (peer !== undefined || inner) this.#lose(link)
       else this.#ask(link)

@@ -48,6 +48,11 @@ export function encodeError(id: number | null, { code, message, retryAfterMs }: 
   return JSON.stringify({ jsonrpc: '2.0', id, error: { code: number, message, data } })
 }
 
+export function encodeGoodbye({ code, message, retryAfterMs }: Fault): string {
+  const { retryable } = ERRORS[code]
+  return encodeNotification('goodbye', { code, message, retryable, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+}
+
 /** Text and positions of a range of the log; `runs` and `body` are stored text. */
 export interface Range {
   readonly first: number

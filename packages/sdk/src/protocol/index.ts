@@ -1,4 +1,4 @@
-export { encodeError, encodeNotification, encodePublish, encodeRequest, parseFrame, type Frame } from './codec.ts'
+export { encodeError, encodeGoodbye, encodeNotification, encodePublish, encodeRequest, parseFrame, type Frame } from './codec.ts'
 export { type Cursor, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
 export { type ErrorCode, type ErrorFacts, ERRORS, type Fault, fault, isErrorCode } from './error-codes.ts'
 export { LIMITS } from './limits.ts'

@@ -58,6 +58,8 @@ export const LIMITS = {
   /** Unacked publishes of one client, in memory or on disk; above it `outbox_full`. */
   outboxMessages: 100_000,
   outboxBytes: 64 * 1024 * 1024,
+  /** Newest acks kept on disk per topic, for tabs that were not listening when they came. */
+  outboxAcks: 256,
   /** Messages that were refused and wait for a decision. */
   refusedMessages: 1_000,
 } as const

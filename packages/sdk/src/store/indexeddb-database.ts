@@ -23,11 +23,17 @@ export class Database {
   readonly #onLost: (error: unknown) => void
   #opening: Promise<IDBDatabase> | undefined
   #closed: { readonly error: unknown } | undefined
+  #state: 'disk' | 'full' | 'lost' = 'disk'
 
   /** @param onLost told once, when no transaction will succeed any more */
   constructor(name: string, onLost: (error: unknown) => void) {
     this.#name = name
     this.#onLost = onLost
+  }
+
+  /** `full` until something fits again. */
+  get state(): 'disk' | 'full' | 'lost' {
+    return this.#state
   }
 
   read<T>(stores: readonly StoreName[], work: (stores: Stores) => Promise<T>): Promise<T> {
@@ -40,8 +46,10 @@ export class Database {
    * ended without an answer: it may have been committed
    * @throws {StoreFull} and nothing was written
    */
-  write<T>(stores: readonly StoreName[], durability: Durability, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
-    return this.#run(stores, (db) => db.transaction(stores, 'readwrite', { durability }), work)
+  async write<T>(stores: readonly StoreName[], durability: Durability, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
+    const result = await this.#run(stores, (db) => db.transaction(stores, 'readwrite', { durability }), work)
+    if (this.#state === 'full' && durability === 'strict') this.#state = 'disk'
+    return result
   }
 
   /** Transactions that are under way end first. */
@@ -58,17 +66,25 @@ export class Database {
         return await transact(begin(db), stores, (opened) => work(opened, tries > 1))
       } catch (error) {
         const { name } = error as Error
-        if (name === 'QuotaExceededError') throw new StoreFull('The browser has no room left for this origin', { cause: error })
+        if (name === 'QuotaExceededError') {
+          this.#state = 'full'
+          throw new StoreFull('The browser has no room left for this origin', { cause: error })
+        }
         if (!DEAD.includes(name)) throw error
         this.#drop()
         if (tries >= TRIES || name === 'TimeoutError') {
-          if (!this.#closed) this.#onLost(error)
-          this.#closed ??= { error }
+          if (!this.#closed) this.#lose(error)
           throw error
         }
         await pause(20 * 5 ** tries)
       }
     }
+  }
+
+  #lose(error: unknown): void {
+    this.#state = 'lost'
+    this.#closed = { error }
+    this.#onLost(error)
   }
 
   async #open(): Promise<IDBDatabase> {

@@ -17,8 +17,10 @@ export class MemoryStore implements LogStore {
 
   commit({ expect, replaceTail, append, trimBelow, checkpoint }: Commit): void {
     // Once everything was trimmed, only the checkpoint still knows where the log ends.
-    const head = this.#chunks.at(-1)?.next ?? checkpointAt([...this.#checkpoint])
+    const tail = this.#chunks.at(-1)
+    const head = tail?.next ?? checkpointAt([...this.#checkpoint])
     if (head !== expect.head) throw new StoreConflict(`the log ends at ${head}, not at ${expect.head}`)
+    if (replaceTail && replaceTail.first !== tail?.first) throw new StoreConflict(`the row at ${replaceTail.first}, which was to be made longer, is not there`)
     if (replaceTail) this.#chunks[this.#chunks.length - 1] = replaceTail
     this.#chunks.push(...append)
     for (const [bucket, text] of checkpoint ?? []) this.#checkpoint.set(bucket, text)

@@ -1,0 +1,175 @@
+import { describe, expect, it } from 'vitest'
+import { MemoryStore } from '../store/memory.ts'
+import type { Chunk, LogStore, Maybe } from '../store/store.ts'
+import { drive, type Perform } from './driver.ts'
+import type { LogEffect, LogEvent } from './machine.ts'
+
+const DUE: LogEvent = { name: 'due' }
+const COMMIT: LogEffect = { name: 'commit', commit: 1, write: { expect: { head: 0, term: 0 }, append: [] } }
+const READ: LogEffect = { name: 'read', reader: 4, direction: 'on', offset: 0, maxBytes: 1 }
+const WAKE: LogEffect = { name: 'wake-at', at: 5 }
+
+/** A machine that answers `due` with the effects given and otherwise only takes note. */
+function machine(effects: readonly LogEffect[]) {
+  const heard: string[] = []
+  return {
+    heard,
+    step: (event: LogEvent): readonly LogEffect[] => {
+      heard.push(event.name)
+      return event.name === 'due' ? effects : []
+    },
+  }
+}
+
+/** A store whose answers are given. */
+function store(answers: Partial<Pick<LogStore, 'commit' | 'durable' | 'read' | 'readBefore'>>): LogStore {
+  const memory = new MemoryStore()
+  return {
+    load: (epoch) => memory.load(epoch),
+    commit: () => {},
+    durable: () => {},
+    read: () => [],
+    readBefore: () => [],
+    ...answers,
+  }
+}
+
+const ignore: Perform = () => {}
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+const later = <T>(value: T): Promise<T> => Promise.resolve(value)
+const failing = (): Maybe<never> => {
+  throw new Error('disk')
+}
+const failingLater = (): Promise<never> => Promise.reject(new Error('disk'))
+
+describe.each([
+  ['at once', <T>(value: T): Maybe<T> => value, failing],
+  ['later', later, failingLater],
+])('with a store that answers %s', (_when, answer, fail) => {
+  it('says durable only after both the commit and the flush', async () => {
+    const order: string[] = []
+    const log = machine([COMMIT])
+    const post = drive(
+      log,
+      store({
+        commit: () => {
+          order.push('commit')
+          return answer(undefined)
+        },
+        durable: () => {
+          order.push(`durable, heard ${log.heard.length}`)
+          return answer(undefined)
+        },
+      }),
+      { perform: ignore, now: () => 0 },
+    )
+
+    post(DUE)
+    await turn()
+
+    expect(order).toEqual(['commit', 'durable, heard 1'])
+    expect(log.heard).toEqual(['due', 'durable'])
+  })
+
+  it.each(['commit', 'durable'] as const)('says that the commit failed when %s fails', async (operation) => {
+    const log = machine([COMMIT])
+    const post = drive(log, store({ [operation]: fail }), { perform: ignore, now: () => 0 })
+
+    post(DUE)
+    await turn()
+
+    expect(log.heard).toEqual(['due', 'commit-failed'])
+  })
+
+  it('hands over the chunks that were read, and says when reading fails', async () => {
+    const events: LogEvent[] = []
+    const chunks: Chunk[] = []
+    const note = { step: (event: LogEvent) => (events.push(event), event.name === 'due' ? [READ, { ...READ, reader: 5, direction: 'back' as const }] : []) }
+    const post = drive(note, store({ read: () => answer(chunks), readBefore: fail }), { perform: ignore, now: () => 0 })
+
+    post(DUE)
+    await turn()
+
+    expect(events.slice(1)).toMatchObject([
+      { name: 'chunks-read', reader: 4, chunks },
+      { name: 'read-failed', reader: 5 },
+    ])
+  })
+})
+
+it('carries out all effects of a step before the next event, also where the store answers at once', () => {
+  const log = machine([COMMIT, WAKE])
+  const order: string[] = []
+  const post = drive({ step: (event) => (order.push(event.name), log.step(event)) }, store({}), { perform: ({ name }) => order.push(name), now: () => 0 })
+
+  post(DUE)
+
+  expect(order).toEqual(['due', 'wake-at', 'durable'])
+})
+
+it('queues an event that an effect leads to instead of recursing', () => {
+  let depth = 0
+  let deepest = 0
+  let left = 20_000
+  const post = drive(
+    {
+      step: () => {
+        deepest = Math.max(deepest, ++depth)
+        depth--
+        return left-- > 0 ? [READ] : []
+      },
+    },
+    store({}),
+    { perform: ignore, now: () => 0 },
+  )
+
+  post(DUE)
+
+  expect([left, deepest]).toEqual([-1, 1])
+})
+
+it('asks the clock for each event', () => {
+  const times: number[] = []
+  let nowMs = 0
+  const post = drive({ step: (_event, at) => (times.push(at), at === 1 ? [COMMIT] : []) }, store({}), { perform: ignore, now: () => ++nowMs })
+
+  post(DUE)
+  post(DUE)
+
+  expect(times).toEqual([1, 2, 3])
+})
+
+describe('a machine that throws', () => {
+  const broken = (effects: LogEffect[]) => {
+    const steps: string[] = []
+    return {
+      steps,
+      step: (event: LogEvent): readonly LogEffect[] => {
+        steps.push(event.name)
+        if (event.name === 'closed') throw new Error('our mistake')
+        return event.name === 'due' ? effects : []
+      },
+    }
+  }
+
+  it('is reported as failed', () => {
+    const performed: unknown[] = []
+    const post = drive(broken([]), store({}), { perform: (effect) => performed.push(effect), now: () => 0 })
+
+    post({ name: 'closed', link: 1 })
+
+    expect(performed).toEqual([{ name: 'failed', error: new Error('our mistake') }])
+  })
+
+  it('is never stepped again, not even by a commit that was on its way', async () => {
+    const log = broken([COMMIT])
+    const post = drive(log, store({ commit: () => later(undefined) }), { perform: ignore, now: () => 0 })
+    post(DUE)
+
+    post({ name: 'closed', link: 1 })
+    post(DUE)
+    await turn()
+
+    expect(log.steps).toEqual(['due', 'closed'])
+  })
+})

@@ -1,0 +1,171 @@
+import { encodeNotification } from '../protocol/codec.ts'
+import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
+import type { DeliverParams } from '../protocol/frames/deliver.ts'
+import type { From, SubscribeResult } from '../protocol/frames/subscribe.ts'
+import { isDeliver, isGap, isSubscribed } from './guards.ts'
+import type { Line } from './line.ts'
+import { trouble } from './errors.ts'
+
+interface Subscribed {
+  readonly key: number
+  /** Where it is asked for: the cursor behind the newest message received, once there is one. */
+  from: From
+  /** Its number on this link; 0 while it has none. */
+  id: number
+  /** The home has said where it starts. */
+  on: boolean
+  epoch: string
+  next: number
+  /** Bytes that it was asked for with. */
+  window: number
+  /** Byte positions of the log: received, handled, and where the newest grant was counted from. */
+  received: number | undefined
+  handled: number | undefined
+  granted: number | undefined
+}
+
+/**
+ * The subscriptions of a session. Each goes on, link after link, where the last message was received; what does not fit to that
+ * position is not taken but asked for again. Credit is given back for what was handled, in byte positions of the log.
+ */
+export class Following {
+  readonly #line: Line
+  readonly #subscriptions = new Map<number, Subscribed>()
+  #lastId = 0
+
+  constructor(line: Line) {
+    this.#line = line
+  }
+
+  get size(): number {
+    return this.#subscriptions.size
+  }
+
+  add(key: number, from: From): void {
+    const none = undefined
+    const subscription: Subscribed = { key, from, id: 0, on: false, epoch: '', next: 0, window: 0, received: none, handled: none, granted: none }
+    this.#subscriptions.set(key, subscription)
+    if (this.#line.online) this.#ask(subscription)
+  }
+
+  remove(key: number): void {
+    const subscription = this.#subscriptions.get(key)
+    this.#subscriptions.delete(key)
+    if (subscription?.id && this.#line.online) this.#leave(subscription)
+  }
+
+  /** The link is new. */
+  resume(): void {
+    for (const subscription of this.#subscriptions.values()) this.#ask(subscription)
+  }
+
+  /** The link is gone, and with it what is still said on it. */
+  reset(): void {
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.id = 0
+      subscription.on = false
+    }
+  }
+
+  #ask(subscription: Subscribed): void {
+    const { key, from, received = 0, handled = 0 } = subscription
+    const id = ++this.#lastId
+    const window = Math.max(0, this.#line.limits.creditBytes - received + handled)
+    Object.assign(subscription, { id, window, on: false })
+    this.#line.ask('subscribe', { topic: this.#line.topic, subscription: id, from, window }, (result, error) => {
+      if (this.#subscriptions.get(key) !== subscription || subscription.id !== id) return
+      if (error?.retryable) this.#line.lose(error)
+      else if (error || !isSubscribed(result)) {
+        this.#subscriptions.delete(key)
+        this.#line.emit({ name: 'subscribe-failed', key, error: error ?? trouble('bad_frame') })
+      } else this.#start(subscription, result)
+    })
+  }
+
+  #leave({ id }: Subscribed): void {
+    this.#line.ask('unsubscribe', { topic: this.#line.topic, subscription: id }, () => {})
+  }
+
+  /** Frames are missing: ask for them, under a number that no older frame bears. */
+  #again(subscription: Subscribed): void {
+    this.#leave(subscription)
+    this.#ask(subscription)
+  }
+
+  #start(subscription: Subscribed, { cursor, head, gap }: SubscribeResult): void {
+    const { key, window } = subscription
+    const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
+    if (epoch !== subscription.epoch) subscription.received = subscription.handled = undefined
+    const narrow = window < this.#line.limits.creditBytes
+    // Replay may start inside a row, and the window counts from the row's start, which this side does not know: the first
+    // grant comes as soon as something was handled.
+    subscription.granted = offset < head || narrow ? Number.NEGATIVE_INFINITY : undefined
+    subscription.on = true
+    if (gap) this.#line.emit({ name: 'gap', key, epoch, gap, through: undefined })
+    this.#moved(subscription, epoch, offset)
+    this.#line.emit({ name: 'started', key, epoch, next: offset, head })
+    // A narrow window left room for what lay unhandled then. Some of it may be handled by now; in another log all of it is void.
+    if (narrow && subscription.handled === undefined) this.#again(subscription)
+    else if (narrow) this.#grant(subscription)
+  }
+
+  #moved(subscription: Subscribed, epoch: string, next: number): void {
+    subscription.epoch = epoch
+    subscription.next = next
+    subscription.from = makeCursor(epoch, next)
+  }
+
+  /** @param size characters of the whole frame */
+  deliver(batch: unknown, size: number): void {
+    if (!isDeliver(batch)) return
+    const subscription = this.#at(batch)
+    if (!subscription || batch.next === batch.first) return
+    const { key, epoch } = subscription
+    // What the window was counted from is known only roughly: a UTF-16 unit makes up to 3 bytes.
+    subscription.granted ??= batch.through - 3 * size
+    subscription.handled ??= batch.through - size
+    subscription.received = batch.through
+    this.#moved(subscription, epoch, batch.next)
+    this.#line.emit({ name: 'batch', key, epoch, batch })
+  }
+
+  gap(params: unknown): void {
+    if (!isGap(params)) return
+    const { from, to, reason, through } = params
+    const subscription = this.#at({ subscription: params.subscription, first: from })
+    if (!subscription) return
+    const { key, epoch } = subscription
+    subscription.received = through
+    this.#moved(subscription, epoch, to)
+    this.#line.emit({ name: 'gap', key, epoch, gap: { from, to, reason }, through })
+  }
+
+  /** The subscription that stands where a range starts. One that stands elsewhere misses something. */
+  #at({ subscription: id, first }: Pick<DeliverParams, 'subscription' | 'first'>): Subscribed | undefined {
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.id !== id || !subscription.on) continue
+      if (subscription.next === first) return subscription
+      this.#again(subscription)
+    }
+    return undefined
+  }
+
+  handled(key: number, cursor: Cursor, through: number): void {
+    const subscription = this.#subscriptions.get(key)
+    // Byte positions of another epoch are another log's.
+    if (!subscription || !cursor.startsWith(subscription.epoch) || through <= (subscription.handled ?? 0)) return
+    subscription.handled = through
+    this.#grant(subscription)
+  }
+
+  /** Give back the credit of what was handled, half a window at a time. */
+  #grant(subscription: Subscribed): void {
+    const { id, on, handled, granted = 0 } = subscription
+    const window = this.#line.limits.creditBytes
+    if (!on || handled === undefined || handled - granted < window / 2) return
+    subscription.granted = handled
+    const credit = { topic: this.#line.topic, subscription: id, through: handled + window }
+    this.#line.emit({ name: 'send', text: encodeNotification('credit', credit) })
+  }
+}
+

@@ -1,0 +1,231 @@
+import type { Retention } from '../broker/retention.ts'
+import { losable } from '../link/losable.ts'
+import { TabLinks } from '../link/tab-links.ts'
+import { TabBus } from '../link/tabs.ts'
+import { webSocketLinks } from '../link/websocket.ts'
+import { ask, Database } from '../store/indexeddb-database.ts'
+import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
+import { IndexedDBStore } from '../store/indexeddb.ts'
+import { MemoryStore } from '../store/memory.ts'
+import { hash, isFree, onPage, randomName, takeLock } from '../platform.ts'
+import { DurableCursors } from './durable-cursors.ts'
+import { DurableOutbox } from './durable-outbox.ts'
+import { MessError } from './errors.ts'
+import { Homes } from './homes.ts'
+import type { Parts, PartsEvents, Status } from './mess.ts'
+
+export interface TabOptions {
+  readonly url: string | undefined
+  readonly name: string
+  readonly user: string | undefined
+  readonly retention: Retention
+}
+
+/**
+ * A client in a browser, as one of the tabs that share an outbox. A lock elects the tab that drains it for all and is the home
+ * of local topics; the others reach it over the bus. Nothing here is what safety rests on: the database decides.
+ *
+ *     starting ─(database open)─▶ follower ─(lock)─▶ leader
+ *        │                          ▲   │              │
+ *        └─(no database)─▶ alone    └───┴─(put away)───┘      in the back/forward cache a tab holds nothing
+ */
+export class TabParts implements Parts {
+  readonly local: boolean
+  readonly outbox: DurableOutbox
+  readonly cursors = new DurableCursors()
+  /** Links between tabs cost nothing, and come back as soon as there is a holder. */
+  declare readonly reconnect?: NonNullable<Parts['reconnect']>
+  readonly open: Parts['open']
+  readonly #options: TabOptions
+  readonly #events: PartsEvents
+  readonly #bus = new TabBus(randomName())
+  readonly #links: { lose(): void; lead?: TabLinks['lead']; renew?: () => void; forget?: (tab: string) => void }
+  readonly #started: Promise<void>
+  readonly #unlisten: () => void
+  #name = ''
+  #role: Status['role'] = 'follower'
+  #database: Database | undefined
+  #homes: Homes | undefined
+  /** Waiting for locks ends with it: when the tab is put away, and at the end. */
+  #presence: AbortController | undefined
+  #alive: (() => void) | undefined
+  #lock: (() => void) | undefined
+  readonly #watched = new Set<string>()
+
+  constructor(options: TabOptions, events: PartsEvents) {
+    const { url } = options
+    this.#options = options
+    this.#events = events
+    this.local = url === undefined
+    if (this.local) this.reconnect = { minMs: 20, maxMs: 1_000 }
+    const links = url === undefined ? new TabLinks(this.#bus) : losable(webSocketLinks(url))
+    this.#links = links
+    this.open = links.open
+    this.outbox = new DurableOutbox({ events, bus: this.#bus, isAlive: async (tab) => !(await isFree(this.#aliveName(tab))) })
+    this.#bus.on('open', (_, tab) => this.#watch(tab))
+    this.#unlisten = onPage({ hide: () => this.#leave(), show: () => this.#comeBack() })
+    this.#started = this.#start()
+  }
+
+  storage(): Status['storage'] {
+    return this.#database?.state ?? 'memory'
+  }
+
+  role(): Status['role'] {
+    return this.#role
+  }
+
+  async close(): Promise<void> {
+    this.#unlisten()
+    await this.#started
+    await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
+    this.#leave()
+    this.#database?.close()
+  }
+
+  // ---- starting
+
+  async #start(): Promise<void> {
+    try {
+      this.#name = await nameOf(this.#options)
+      const database = new Database(this.#name, (error) => this.#lost(error))
+      await this.outbox.open(new IndexedDBOutbox(database))
+      this.#database = database
+      this.cursors.open(database, this.#name)
+      await this.#join()
+    } catch (error) {
+      this.#alone(error)
+    }
+    this.#events.counted()
+  }
+
+  /** No database to be had, as in some private windows: everything in memory, for this tab alone. */
+  #alone(cause: unknown): void {
+    this.#role = 'alone'
+    this.#giveUp(cause, 'The browser gives no storage; nothing here outlives the page')
+    if (!this.local) return
+    this.#homes = new Homes({ retention: this.#options.retention, term: 0, store: () => new MemoryStore() })
+    this.#lead(this.#homes)
+  }
+
+  /** The database is gone for this tab; another one may still have it, so the lock is let go. */
+  #lost(cause: unknown): void {
+    if (!this.#database) return
+    this.#resign()
+    this.#giveUp(cause, 'The browser took the storage away; what is published from now on does not outlive the page')
+  }
+
+  #giveUp(cause: unknown, message: string): void {
+    this.outbox.giveUp()
+    this.cursors.giveUp()
+    this.#events.report(new MessError('storage_lost', message, { scope: 'mess', cause }))
+    this.#events.counted()
+  }
+
+  // ---- among the tabs
+
+  /** A tab that is there holds a lock of its own, so that the others learn of its end however it comes. */
+  async #join(): Promise<void> {
+    const presence = new AbortController()
+    this.#presence = presence
+    this.#alive = await this.#take(this.#aliveName(this.#bus.id), presence.signal)
+    if (!this.#alive) return
+    this.#bus.open(this.#name)
+    this.#links.renew?.()
+    void this.#elect(presence.signal)
+  }
+
+  async #take(name: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+    const release = await takeLock(name, signal).catch(() => undefined)
+    if (!signal.aborted) return release
+    release?.()
+    return undefined
+  }
+
+  async #elect(signal: AbortSignal): Promise<void> {
+    const release = await this.#take(this.#name, signal)
+    if (!release) return
+    this.#lock = release
+    try {
+      if (this.local) {
+        const database = this.#database as Database
+        const term = await nextTerm(database)
+        if (signal.aborted) return
+        this.#homes = new Homes({
+          retention: this.#options.retention,
+          term,
+          store: (topic) => new IndexedDBStore(database, topic, term),
+          onFailed: (topic, cause) => this.#events.report(new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { cause })),
+        })
+        this.#lead(this.#homes)
+      }
+      this.#role = 'leader'
+      this.#bus.post('holder', undefined)
+      await this.outbox.lead()
+    } catch (error) {
+      this.outbox.report(error)
+    }
+    this.#events.counted()
+  }
+
+  #lead(homes: Homes): void {
+    this.#links.lead?.((topic) => homes.get(topic))
+  }
+
+  /** When a tab that has links to our homes ends, so do they. */
+  #watch(tab: string): void {
+    const presence = this.#presence
+    if (!presence || this.#role !== 'leader' || this.#watched.has(tab)) return
+    this.#watched.add(tab)
+    void this.#take(this.#aliveName(tab), presence.signal).then((release) => {
+      release?.()
+      this.#watched.delete(tab)
+      if (release) this.#links.forget?.(tab)
+    })
+  }
+
+  #resign(): void {
+    this.#presence?.abort()
+    this.#presence = undefined
+    this.#watched.clear()
+    this.outbox.resign()
+    this.#homes?.close()
+    this.#homes = undefined
+    this.#links.lose()
+    this.#lock?.()
+    this.#lock = undefined
+    this.#role = 'follower'
+  }
+
+  /** The page is put away: it may be frozen for hours, and must not stand in anybody's way. */
+  #leave(): void {
+    this.#resign()
+    this.#bus.close()
+    this.#alive?.()
+    this.#alive = undefined
+  }
+
+  #comeBack(): void {
+    if (this.#presence || !this.#database || this.#database.state === 'lost') return
+    void this.#join().then(() => this.outbox.recover())
+  }
+
+  #aliveName(tab: string): string {
+    return `${this.#name}#${tab}`
+  }
+}
+
+/** Server, application and user: whoever differs in one of them shares nothing. */
+async function nameOf({ url, name, user }: TabOptions): Promise<string> {
+  const server = url === undefined ? 'local' : new URL(url).host + new URL(url).pathname
+  return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
+}
+
+/** Higher than that of every tab that was the home of local topics before. */
+function nextTerm(database: Database): Promise<number> {
+  return database.write(['meta'], 'strict', async ({ meta }) => {
+    const term = ((await ask<number | undefined>(meta.get('term'))) ?? 0) + 1
+    meta.put(term, 'term')
+    return term
+  })
+}

@@ -1,0 +1,292 @@
+import { LINE_BREAK } from '../protocol/codec.ts'
+import type { ErrorCode } from '../protocol/error-codes.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { randomName } from '../platform.ts'
+import { ask, type Database, keysOf, type Stores } from './indexeddb-database.ts'
+
+/**
+ * The outbox of one user in one browser, as all tabs share it. Every step is one transaction, so that a tab can die between any
+ * two of them. Records carry `v`; later versions only add fields.
+ */
+
+/** How far a topic's publisher has counted. One record, so that its name and its counts are lost together. */
+export interface Counter {
+  readonly v: 1
+  readonly topic: string
+  readonly publisher: string
+  /** Sequence of the next message. */
+  readonly next: number
+  /** Newest sequence that is settled and was not refused. */
+  readonly settled: number
+}
+
+/** Messages that one transaction added to one topic: sequences from `first`, ids `<origin>-<number>` and on. */
+export interface Row {
+  readonly v: 1
+  readonly topic: string
+  readonly publisher: string
+  readonly first: number
+  readonly count: number
+  readonly origin: string
+  readonly number: number
+  readonly keys: readonly (string | null)[] | undefined
+  /** Payload texts joined by {@link LINE_BREAK}. */
+  readonly body: string
+}
+
+export type Addition = Pick<Row, 'topic' | 'origin' | 'number' | 'keys'> & { readonly lines: readonly string[] }
+
+/** What became of messages with ids `<origin>-<number>` and on. */
+export interface AckRange {
+  readonly origin: string
+  readonly number: number
+  count: number
+  readonly offset: number | undefined
+  readonly duplicate: boolean
+  readonly epoch: string
+}
+
+/** A message that was set aside. */
+export interface Refusal {
+  readonly id: string
+  readonly topic: string
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+interface RefusedMessage extends Refusal {
+  readonly v: 1
+  readonly line: string
+  readonly key: string | null
+}
+
+/** Everything that moved in one topic since the last settlement. */
+export interface Settlement extends Pick<Counter, 'topic' | 'publisher' | 'settled'> {
+  /** Rows that begin before this sequence are settled as a whole. */
+  readonly below: number
+  readonly acks: readonly AckRange[]
+}
+
+/** A message that somebody waits for, and what the database knows of it. */
+export interface Sought extends Pick<Row, 'topic' | 'origin' | 'number'> {
+  readonly id: string
+}
+export type Found = 'waiting' | 'lost' | AckRange | Refusal
+
+/** One stretch of memory for a page of rows, whatever is in them. */
+const PAGE_ROWS = 100
+
+export class IndexedDBOutbox {
+  readonly #database: Database
+  /** Begins the name of every publisher of this outbox. */
+  #id = ''
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** @returns how many messages are set aside */
+  open(): Promise<number> {
+    return this.#database.write(['meta', 'refused'], 'relaxed', async ({ meta, refused }) => {
+      this.#id = (await ask<string | undefined>(meta.get('outbox'))) ?? randomName(12)
+      // Written again where it is there already: cheaper to say than to find out.
+      meta.put(this.#id, 'outbox')
+      return ask(refused.count())
+    })
+  }
+
+  owns(publisher: string): boolean {
+    return this.#id !== '' && publisher.startsWith(this.#id)
+  }
+
+  /** Gives sequences to new messages. Answers with their rows, or none if it must be read where they stand. */
+  add(additions: readonly Addition[]): Promise<Row[]> {
+    return this.#database.write(['topics', 'outbox', 'acks', 'refused'], 'strict', async (stores, again) => {
+      if (again && additions[0] && (await isKnown(stores, additions[0], additions[0].topic))) return []
+      const rows: Row[] = []
+      for (const addition of additions) rows.push(...(await this.#place(stores, addition)))
+      return rows
+    })
+  }
+
+  async #place({ topics, outbox }: Stores, { topic, origin, number, keys, lines }: Addition): Promise<Row[]> {
+    const counter = known<Counter>(await ask(topics.get(topic))) ?? this.#newCounter(topic)
+    const rows: Row[] = []
+    let { next } = counter
+    for (let from = 0; from < lines.length; ) {
+      let to = from
+      for (let chars = 0; to < lines.length && to - from < LIMITS.messagesPerFrame && (to === from || chars < LIMITS.rowBytes); to++) chars += (lines[to] as string).length
+      const body = lines.slice(from, to).join(LINE_BREAK)
+      const row: Row = { v: 1, topic, publisher: counter.publisher, first: next, count: to - from, origin, number: number + from, keys: keys?.slice(from, to), body }
+      outbox.put(row, [topic, next])
+      rows.push(row)
+      next += to - from
+      from = to
+    }
+    topics.put({ ...counter, next }, topic)
+    return rows
+  }
+
+  #newCounter(topic: string): Counter {
+    return { v: 1, topic, publisher: this.#id + randomName(12), next: 1, settled: 0 }
+  }
+
+  /** Counters and rows of all topics, or of one from a sequence on. */
+  read(topic?: string, from?: number): Promise<{ counters: readonly Counter[]; rows: readonly Row[] }> {
+    return this.#database.read(['topics', 'outbox'], async ({ topics, outbox }) => ({
+      counters: (await ask<Counter[]>(topics.getAll(topic))).map(known) as Counter[],
+      rows: await rowsIn(outbox, topic, from),
+    }))
+  }
+
+  /** Deletes what is done with. May be late or left out: it would be sent again and recognised. */
+  async settle(settlements: readonly Settlement[]): Promise<void> {
+    await this.#database.write(['topics', 'outbox', 'acks'], 'relaxed', async ({ topics, outbox, acks }) => {
+      for (const { topic, publisher, settled, below, acks: newest } of settlements) {
+        const counter = known<Counter>(await ask(topics.get(topic)))
+        if (counter?.publisher !== publisher) continue
+        topics.put({ ...counter, settled: Math.max(settled, counter.settled) }, topic)
+        outbox.delete(keysOf(topic, undefined, below))
+        const ring: AckRange[] = (await ask(acks.get(topic))) ?? []
+        acks.put([...ring, ...newest].slice(-LIMITS.outboxAcks), topic)
+      }
+    })
+  }
+
+  /** Sets messages aside; those around them stay. @returns how many are set aside now, and which are new */
+  refuse(topic: string, publisher: string, ranges: readonly Refused[]): Promise<SetAside> {
+    return this.#database.write(['outbox', 'refused'], 'strict', async ({ outbox, refused }) => {
+      const refusals: Refusal[] = []
+      for (const { first, count, code, message } of ranges) {
+        const end = first + count
+        for (const row of await rowsIn(outbox, topic, undefined, end)) {
+          const taken = slice(row, first, end)
+          if (!taken || row.publisher !== publisher) continue
+          outbox.delete([topic, row.first])
+          for (const rest of [slice(row, 0, first), slice(row, end)]) if (rest) outbox.put(rest, [topic, rest.first])
+          refusals.push(...setAside(refused, taken, code, message))
+        }
+      }
+      return { refusals, count: await ask(refused.count()) }
+    })
+  }
+
+  /** The home has forgotten the publisher: all that is not settled is set aside, and another publisher begins. */
+  abandon(topic: string, publisher: string, { code, message }: Pick<Refusal, 'code' | 'message'>): Promise<SetAside> {
+    return this.#database.write(['topics', 'outbox', 'refused'], 'strict', async ({ topics, outbox, refused }) => {
+      const counter = known<Counter>(await ask(topics.get(topic)))
+      const refusals: Refusal[] = []
+      if (counter?.publisher === publisher) {
+        for (const row of await rowsIn(outbox, topic)) {
+          const unsettled = slice(row, counter.settled + 1)
+          if (unsettled) refusals.push(...setAside(refused, unsettled, code, message))
+        }
+        outbox.delete(keysOf(topic))
+        topics.put(this.#newCounter(topic), topic)
+      }
+      return { refusals, count: await ask(refused.count()) }
+    })
+  }
+
+  /** Back among the waiting ones, behind them and as a new message; `undefined` if it is not set aside (any more). */
+  retry(id: string, origin: string): Promise<{ rows: Row[]; count: number } | undefined> {
+    return this.#database.write(['topics', 'outbox', 'acks', 'refused'], 'strict', async (stores, again) => {
+      const { refused } = stores
+      const message = known<RefusedMessage>(await ask(refused.get(id)))
+      if (!message) return again && (await isKnown(stores, { origin, number: 1 })) ? { rows: [], count: await ask(refused.count()) } : undefined
+      const { topic, line, key } = message
+      refused.delete(id)
+      return { rows: await this.#place(stores, { topic, origin, number: 1, keys: key === null ? undefined : [key], lines: [line] }), count: await ask(refused.count()) }
+    })
+  }
+
+  discard(id: string): Promise<{ found: boolean; count: number }> {
+    return this.#database.write(['refused'], 'relaxed', async ({ refused }) => {
+      const found = (await ask(refused.getKey(id))) !== undefined
+      refused.delete(id)
+      return { found, count: await ask(refused.count()) }
+    })
+  }
+
+  refused(): Promise<Refusal[]> {
+    return this.#database.read(['refused'], ({ refused }) => ask(refused.getAll()))
+  }
+
+  /** What became of messages whose fate this tab may have missed. */
+  find(sought: readonly Sought[]): Promise<Found[]> {
+    return this.#database.read(['meta', 'outbox', 'acks', 'refused'], async ({ meta, outbox, acks, refused }) => {
+      // Where somebody has emptied the database, a row that is gone proves nothing.
+      if ((await ask(meta.get('outbox'))) !== this.#id) return sought.map(() => 'lost')
+      const found: Found[] = []
+      const topics = new Map<string, { rows: Row[]; ring: AckRange[] }>()
+      for (const { topic, id, origin, number } of sought) {
+        const { rows, ring } = topics.get(topic) ?? { rows: await rowsIn(outbox, topic), ring: (await ask<AckRange[] | undefined>(acks.get(topic))) ?? [] }
+        topics.set(topic, { rows, ring })
+        const ack = ring.find((range) => covers(range, origin, number))
+        if (rows.some((row) => covers(row, origin, number))) found.push('waiting')
+        else if (ack) found.push({ ...ack, number, count: 1, offset: ack.offset === undefined ? undefined : ack.offset + number - ack.number })
+        else found.push((await ask<Refusal | undefined>(refused.get(id))) ?? { origin, number, count: 1, offset: undefined, duplicate: true, epoch: '' })
+      }
+      return found
+    })
+  }
+}
+
+/** Sequences `first` and on are refused. */
+export interface Refused extends Pick<Refusal, 'code' | 'message'> {
+  readonly first: number
+  count: number
+}
+
+export interface SetAside {
+  readonly refusals: readonly Refusal[]
+  readonly count: number
+}
+
+/** @throws if a later version wrote it: it is left as it is */
+function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
+  if (record && record.v !== 1) throw new Error(`The outbox holds a record of version ${record.v}; this build knows version 1. Load the page anew`)
+  return record
+}
+
+function covers({ origin, number, count }: Pick<Row, 'origin' | 'number' | 'count'>, wanted: string, at: number): boolean {
+  return origin === wanted && number <= at && at < number + count
+}
+
+/** Whether an addition has been stored by a try that did not live to say so. */
+async function isKnown({ outbox, acks, refused }: Stores, { origin, number }: Pick<Row, 'origin' | 'number'>, topic?: string): Promise<boolean> {
+  const rows = await rowsIn(outbox, topic)
+  const rings: AckRange[][] = await ask(acks.getAll(topic))
+  if ([...rows, ...rings.flat()].some((range) => covers(range, origin, number))) return true
+  return (await ask(refused.getKey(`${origin}-${number}`))) !== undefined
+}
+
+async function rowsIn(outbox: IDBObjectStore, topic?: string, from?: number, to?: number): Promise<Row[]> {
+  const rows: Row[] = []
+  let range = topic === undefined ? undefined : keysOf(topic, from, to)
+  for (;;) {
+    const page: Row[] = await ask(outbox.getAll(range, PAGE_ROWS))
+    for (const row of page) rows.push(known(row) as Row)
+    const last = page.at(-1)
+    if (!last || page.length < PAGE_ROWS) return rows
+    const after = [last.topic, last.first]
+    range = range ? IDBKeyRange.bound(after, range.upper, true, true) : IDBKeyRange.lowerBound(after, true)
+  }
+}
+
+/** The part of a row from one sequence to before another. */
+function slice(row: Row, from: number, to = Number.POSITIVE_INFINITY): Row | undefined {
+  const start = Math.max(0, from - row.first)
+  const end = Math.min(row.count, to - row.first)
+  if (start >= end) return undefined
+  const body = row.body.split(LINE_BREAK).slice(start, end).join(LINE_BREAK)
+  return { ...row, first: row.first + start, count: end - start, number: row.number + start, keys: row.keys?.slice(start, end), body }
+}
+
+function setAside(refused: IDBObjectStore, { topic, origin, number, keys, body }: Row, code: ErrorCode, message: string): Refusal[] {
+  return body.split(LINE_BREAK).map((line, i) => {
+    const refusal: Refusal = { id: `${origin}-${number + i}`, topic, code, message }
+    refused.put({ v: 1, ...refusal, line, key: keys?.[i] ?? null } satisfies RefusedMessage, refusal.id)
+    return refusal
+  })
+}
