@@ -1,6 +1,6 @@
 import { Consumer } from '../../packages/sdk/src/client/consumer.ts'
 import { Publisher, type Unsent } from '../../packages/sdk/src/client/publisher.ts'
-import { Session, type SessionEffect, type SessionEvent } from '../../packages/sdk/src/client/session.ts'
+import { Session, type SessionEffect, type SessionEvent, type Subscriber } from '../../packages/sdk/src/client/session.ts'
 import { parseFrame } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import type { Fate } from '../../packages/sdk/src/protocol/frames/publish.ts'
@@ -45,6 +45,9 @@ export class Client {
   #subscribed = false
   #wakeAt = Number.POSITIVE_INFINITY
 
+  /** Only told from others by the session; its effects are carried out here. */
+  readonly #subscriber: Subscriber = { started() {}, batch() {}, gap() {}, failed() {} }
+
   constructor(world: World, name: string) {
     this.#world = world
     this.name = name
@@ -82,7 +85,7 @@ export class Client {
       own: () => false,
       handled: (cursor, through) => {
         this.#disk.cursor = cursor
-        if (through !== undefined) this.#post({ name: 'handled', key: 1, cursor, through })
+        if (through !== undefined) this.#post({ name: 'handled', by: this.#subscriber, cursor, through })
       },
       report: (error) => {
         throw error
@@ -93,7 +96,7 @@ export class Client {
     const from = (this.#disk.cursor as From | undefined) ?? this.#from
     this.#subscribed = false
     this.#wakeAt = Number.POSITIVE_INFINITY
-    this.#post({ name: 'subscribe', key: 1, from })
+    this.#post({ name: 'subscribe', by: this.#subscriber, from })
   }
 
   /** The tab dies. What its disk holds comes back with the next one. */
@@ -211,7 +214,6 @@ export class Client {
       case 'subscribe-failed':
         throw new Error(`${this.name} cannot subscribe: ${effect.error.message}`)
       case 'page':
-      case 'page-failed':
         return
     }
   }

@@ -50,9 +50,10 @@ export const soon = (task: () => void): void => queueMicrotask(task)
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => new Alarm(resolve).set(now() + ms))
 
-/** Whether tabs of one origin can share here. Without any of the three, as in an insecure context, every tab is by itself. */
+/** Whether tabs of one origin can share here. Where anything is missing, as in an insecure context, every tab is by itself. */
 export function canShare(): boolean {
-  return 'indexedDB' in globalThis && 'BroadcastChannel' in globalThis && navigator.locks !== undefined
+  const needed = ['indexedDB', 'BroadcastChannel', 'addEventListener']
+  return needed.every((name) => name in globalThis) && navigator.locks !== undefined
 }
 
 /** A text that tells nothing about another one but whether it is the same: 128 bits of SHA-256. */

@@ -13,7 +13,16 @@ const bytesOf = (text: string) => new TextEncoder().encode(text).length
 
 function part(payloads: readonly string[], more: Partial<Part> = {}): Part {
   const body = payloads.join(LINE_BREAK)
-  return { user: 'ana', publisher: 'p0000001', first: 1, count: payloads.length, extras: undefined, body, bytes: bytesOf(body), ...more }
+  return {
+    user: 'ana',
+    publisher: 'p0000001',
+    first: 1,
+    count: payloads.length,
+    extras: undefined,
+    body,
+    bytes: bytesOf(body),
+    ...more,
+  }
 }
 
 function rowBytes({ runs, users, body }: Chunk): number {
@@ -23,7 +32,10 @@ function rowBytes({ runs, users, body }: Chunk): number {
 const runsOf = ({ runs }: Chunk) => JSON.parse(`[${runs}]`) as Run[]
 
 /** What offering and sealing wrote to the log, with rows that were made longer in place. */
-function applied(rows: readonly Chunk[], { replaceTail, append }: { replaceTail?: Chunk; append: readonly Chunk[] }): Chunk[] {
+function applied(
+  rows: readonly Chunk[],
+  { replaceTail, append }: { replaceTail?: Chunk; append: readonly Chunk[] },
+): Chunk[] {
   return [...(replaceTail ? [...rows.slice(0, -1), replaceTail] : rows), ...append]
 }
 
@@ -97,7 +109,14 @@ describe('the last row', () => {
     const { sealed } = twice(part(['1', '2']), part(['3'], { first: 3, user: 'bob' }))
 
     expect(sealed.append).toEqual([])
-    expect(sealed.replaceTail).toMatchObject({ first: 0, next: 3, at: NOW, start: 0, users: '["ana","bob"]', body: '1,\n2,\n3' })
+    expect(sealed.replaceTail).toMatchObject({
+      first: 0,
+      next: 3,
+      at: NOW,
+      start: 0,
+      users: '["ana","bob"]',
+      body: '1,\n2,\n3',
+    })
   })
 
   it('is followed as if a row of its own had come', () => {
@@ -109,7 +128,12 @@ describe('the last row', () => {
   })
 
   it.each([
-    ['it would grow above tailBytes', part(['1']), part([JSON.stringify('x'.repeat(LIMITS.tailBytes))], { first: 2 }), 1],
+    [
+      'it would grow above tailBytes',
+      part(['1']),
+      part([JSON.stringify('x'.repeat(LIMITS.tailBytes))], { first: 2 }),
+      1,
+    ],
     ['it is large already', part([JSON.stringify('x'.repeat(LIMITS.tailBytes))]), part(['1'], { first: 2 }), 1],
     ['it is older than tailMs', part(['1']), part(['2'], { first: 2 }), LIMITS.tailMs + 1],
   ])('is left alone when %s', (_why, first, second, laterMs) => {
@@ -163,12 +187,43 @@ describe('the size of rows', () => {
     ['one small message and many large ones', [part(['1', ...Array(4).fill(`"${BIG}"`)])]],
     ['many large ones and a small one', [part([...Array(4).fill(`"${BIG}"`), '1'])]],
     ['frames that are half a row each', Array.from({ length: 7 }, (_, i) => part([`"${BIG}"`], { first: i + 1 }))],
-    ['long keys on short messages', [part(KEYS.map(() => '1'), { extras: { keys: KEYS } }), part(KEYS.map(() => '1'), { first: 1_001, extras: { keys: KEYS } })]],
-    ['long keys on long messages', [part(KEYS.map(() => `"${'x'.repeat(400)}"`), { extras: { keys: KEYS } })]],
+    [
+      'long keys on short messages',
+      [
+        part(
+          KEYS.map(() => '1'),
+          { extras: { keys: KEYS } },
+        ),
+        part(
+          KEYS.map(() => '1'),
+          { first: 1_001, extras: { keys: KEYS } },
+        ),
+      ],
+    ],
+    [
+      'long keys on long messages',
+      [
+        part(
+          KEYS.map(() => `"${'x'.repeat(400)}"`),
+          { extras: { keys: KEYS } },
+        ),
+      ],
+    ],
     ['letters of three bytes', [part(Array(4).fill(`"${'あ'.repeat(80_000)}"`))]],
-    ['many publishers', Array.from({ length: 6_000 }, (_, i) => part(['1'], { publisher: `${i}`.padEnd(LIMITS.publisherChars, 'p') }))],
-    ['many publishers of users with long names', Array.from({ length: 6_000 }, (_, i) => part(['1'], { user: `${i}`.padEnd(500, 'u') }))],
-    ['one user who takes turns between two publishers', Array.from({ length: 9_000 }, (_, i) => part(['1'], { publisher: `p000000${i % 2}`, first: i + 1, user: 'ü'.repeat(120) }))],
+    [
+      'many publishers',
+      Array.from({ length: 6_000 }, (_, i) => part(['1'], { publisher: `${i}`.padEnd(LIMITS.publisherChars, 'p') })),
+    ],
+    [
+      'many publishers of users with long names',
+      Array.from({ length: 6_000 }, (_, i) => part(['1'], { user: `${i}`.padEnd(500, 'u') })),
+    ],
+    [
+      'one user who takes turns between two publishers',
+      Array.from({ length: 9_000 }, (_, i) =>
+        part(['1'], { publisher: `p000000${i % 2}`, first: i + 1, user: 'ü'.repeat(120) }),
+      ),
+    ],
   ])('is bounded for %s, and so is the frame that delivers one', (_what, parts) => {
     const appender = new Appender(EMPTY)
 
@@ -178,17 +233,24 @@ describe('the size of rows', () => {
     for (const row of append) {
       expect(rowBytes(row)).toBeLessThanOrEqual(LIMITS.rowBytes)
       expect(row.size).toBeGreaterThanOrEqual(bytesOf(row.runs) + bytesOf(row.body))
-      expect(bytesOf(encodeDeliver(0xffff_ffff, row, Number.MAX_SAFE_INTEGER))).toBeLessThanOrEqual(LIMITS.rowBytes + ENVELOPE_BYTES)
+      expect(bytesOf(encodeDeliver(0xffff_ffff, row, Number.MAX_SAFE_INTEGER))).toBeLessThanOrEqual(
+        LIMITS.rowBytes + ENVELOPE_BYTES,
+      )
     }
     expect(append.map(({ body }) => body).join(LINE_BREAK)).toBe(parts.map(({ body }) => body).join(LINE_BREAK))
-    expect(append.flatMap((row) => runsOf(row)).reduce((count, [, , more]) => count + more, 0)).toBe(append.at(-1)?.next)
+    expect(append.flatMap((row) => runsOf(row)).reduce((count, [, , more]) => count + more, 0)).toBe(
+      append.at(-1)?.next,
+    )
   })
 
   it('lets the largest message with the longest key be one row', () => {
     const appender = new Appender(EMPTY)
     const largest = `"${'x'.repeat(LIMITS.messageBytes - 2)}"`
 
-    appender.offer(part([largest, largest], { extras: { keys: ['k'.repeat(LIMITS.keyBytes), null], ids: ['origin01', 7] } }), NOW)
+    appender.offer(
+      part([largest, largest], { extras: { keys: ['k'.repeat(LIMITS.keyBytes), null], ids: ['origin01', 7] } }),
+      NOW,
+    )
     const { append } = appender.seal()
 
     expect(append).toHaveLength(2)
@@ -201,7 +263,13 @@ describe('the size of rows', () => {
   it('counts what waits with all that is kept beside the payloads', () => {
     const appender = new Appender(EMPTY)
 
-    appender.offer(part(KEYS.map(() => '1'), { extras: { keys: KEYS } }), NOW)
+    appender.offer(
+      part(
+        KEYS.map(() => '1'),
+        { extras: { keys: KEYS } },
+      ),
+      NOW,
+    )
     const waiting = appender.waitingBytes
     appender.seal()
 
@@ -213,7 +281,13 @@ describe('the size of rows', () => {
 it('loses, doubles and reorders nothing, whatever is offered and however it is sealed', () => {
   const offer = fc.record({
     publisher: fc.constantFrom('p0000001', 'p0000002'),
-    payloads: fc.array(fc.oneof(fc.json(), fc.integer({ min: 1, max: 90_000 }).map((chars) => `"${'x'.repeat(chars)}"`)), { minLength: 1, maxLength: 12 }),
+    payloads: fc.array(
+      fc.oneof(
+        fc.json(),
+        fc.integer({ min: 1, max: 90_000 }).map((chars) => `"${'x'.repeat(chars)}"`),
+      ),
+      { minLength: 1, maxLength: 12 },
+    ),
     keyed: fc.boolean(),
     sealed: fc.boolean(),
     laterMs: fc.nat({ max: 40_000 }),
@@ -230,7 +304,8 @@ it('loses, doubles and reorders nothing, whatever is offered and however it is s
         const first = next.get(publisher) ?? 1
         next.set(publisher, first + payloads.length)
         const keys = payloads.map((_, i) => `${publisher}${first + i}`)
-        appender.offer(part(payloads, { publisher, first, extras: keyed ? { keys } : undefined }), (nowMs += laterMs))
+        nowMs += laterMs
+        appender.offer(part(payloads, { publisher, first, extras: keyed ? { keys } : undefined }), nowMs)
         wanted.push(...payloads.map((payload, i) => `${publisher} ${first + i} ${keyed ? keys[i] : '-'} ${payload}`))
         if (sealed) rows = applied(rows, appender.seal())
       }
@@ -239,7 +314,9 @@ it('loses, doubles and reorders nothing, whatever is offered and however it is s
       const found = rows.flatMap((row) => {
         const payloads = row.body.split(LINE_BREAK)
         return runsOf(row)
-          .flatMap(([publisher, first, count, , extras]) => Array.from({ length: count }, (_, i) => `${publisher} ${first + i} ${extras?.keys?.[i] ?? '-'}`))
+          .flatMap(([publisher, first, count, , extras]) =>
+            Array.from({ length: count }, (_, i) => `${publisher} ${first + i} ${extras?.keys?.[i] ?? '-'}`),
+          )
           .map((head, i) => `${head} ${payloads[i]}`)
       })
 
@@ -250,7 +327,10 @@ it('loses, doubles and reorders nothing, whatever is offered and however it is s
         expect(row.at).toBeGreaterThanOrEqual(rows[i - 1]?.at ?? 0)
         expect(JSON.parse(row.users)).toHaveLength(runsOf(row).length)
       }
-      expect([appender.head, appender.bytes]).toEqual([rows.at(-1)?.next, (rows.at(-1)?.start ?? 0) + (rows.at(-1)?.size ?? 0)])
+      expect([appender.head, appender.bytes]).toEqual([
+        rows.at(-1)?.next,
+        (rows.at(-1)?.start ?? 0) + (rows.at(-1)?.size ?? 0),
+      ])
     }),
     { numRuns: 60 },
   )

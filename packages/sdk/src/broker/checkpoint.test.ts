@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, it, vi } from 'vitest'
+import { type BenchOptions, LogBench } from '../../../../test/support/log-bench.ts'
 import type { PublishResult } from '../protocol/frames/publish.ts'
 import { MemoryStore } from '../store/memory.ts'
-import { type BenchOptions, LogBench } from '../../../../test/support/log-bench.ts'
 import { bucketOf, checkpointAt, INDEX_BUCKET, recover } from './checkpoint.ts'
 
 // Small enough that a short history passes every bound several times.
@@ -37,11 +37,20 @@ const step = fc.oneof(
       name: fc.constant('publish' as const),
       publisher: fc.nat({ max: 6 }),
       refused: fc.nat({ max: 2 }),
-      payloads: fc.array(fc.oneof(fc.constant('x'), fc.constant('x'.repeat(300)), fc.constant('x'.repeat(1_500))), { minLength: 1, maxLength: 5 }),
+      payloads: fc.array(fc.oneof(fc.constant('x'), fc.constant('x'.repeat(300)), fc.constant('x'.repeat(1_500))), {
+        minLength: 1,
+        maxLength: 5,
+      }),
       keyed: fc.boolean(),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ name: fc.constant('wait' as const), forMs: fc.constantFrom(1, 900, 30_000, 61_000, DAY_MS, 40 * DAY_MS) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      name: fc.constant('wait' as const),
+      forMs: fc.constantFrom(1, 900, 30_000, 61_000, DAY_MS, 40 * DAY_MS),
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ name: 'hold' as const }) },
   { weight: 3, arbitrary: fc.constant({ name: 'settle' as const }) },
   { weight: 1, arbitrary: fc.constant({ name: 'due' as const }) },
@@ -54,7 +63,10 @@ interface History {
 
 const publisherOf = (n: number) => `publisher${n}`
 
-function play(steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[], options: BenchOptions): History {
+function play(
+  steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[],
+  options: BenchOptions,
+): History {
   const bench = new LogBench(options)
   const last = new Map<number, number>()
   bench.open(LINK)
@@ -67,7 +79,11 @@ function play(steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : n
       const { publisher, refused, payloads, keyed } = step
       const after = last.get(publisher) ?? 0
       const first = after + refused + 1
-      const id = bench.publish(LINK, { publisher: publisherOf(publisher), after, first, ...(keyed && { keys: payloads.map(() => 'k') }) }, payloads)
+      const id = bench.publish(
+        LINK,
+        { publisher: publisherOf(publisher), after, first, ...(keyed && { keys: payloads.map(() => 'k') }) },
+        payloads,
+      )
       // Whoever is forgotten is told so, and starts anew; that is not what this is about.
       if (bench.code(id) === undefined) last.set(publisher, first + payloads.length - 1)
     }
@@ -100,7 +116,11 @@ function examine({ last }: History, bench: LogBench): unknown {
   bench.ask(LINK, 'history', { limit: 1_000, reverse: true })
   for (const [publisher, newest] of last) {
     const first = Math.max(1, newest - 9)
-    bench.publish(LINK, { publisher: publisherOf(publisher), after: first - 1, first }, Array(newest - first + 1).fill('again'))
+    bench.publish(
+      LINK,
+      { publisher: publisherOf(publisher), after: first - 1, first },
+      Array(newest - first + 1).fill('again'),
+    )
     bench.publish(LINK, { publisher: publisherOf(publisher), after: newest, first: newest + 1 }, ['next'])
   }
   bench.publish(LINK, { publisher: 'publisher_new', after: 0, first: 1 }, ['hello'])
@@ -127,22 +147,28 @@ it('loads a log that answers as the one that stayed in memory, whatever has happ
 
 it('never gives an offset twice, also when everything was trimmed and the log was loaded anew between any two steps', () => {
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), fc.constantFrom({ messages: 1 }, { ageMs: 1_000 }, { bytes: 500 }), (steps, retention) => {
-      let bench = new LogBench({ retention })
-      bench.open(LINK)
-      let wanted = 0
-      let sequence = 0
-      for (const step of steps) {
-        if (step.name === 'wait') bench.nowMs += step.forMs
-        if (step.name === 'due') bench.tell({ name: 'due' })
-        if (step.name === 'settle') bench = reload(bench, { retention })
-        if (step.name !== 'publish') continue
-        // A new publisher each time: this is about offsets alone.
-        const id = bench.publish(LINK, { publisher: `publisher_${++sequence}`, after: 0, first: 1 }, step.payloads)
-        expect((bench.result(id) as PublishResult).fates).toEqual([{ fate: 'stored', first: 1, count: step.payloads.length, offset: wanted }])
-        wanted += step.payloads.length
-      }
-    }),
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 60 }),
+      fc.constantFrom({ messages: 1 }, { ageMs: 1_000 }, { bytes: 500 }),
+      (steps, retention) => {
+        let bench = new LogBench({ retention })
+        bench.open(LINK)
+        let wanted = 0
+        let sequence = 0
+        for (const step of steps) {
+          if (step.name === 'wait') bench.nowMs += step.forMs
+          if (step.name === 'due') bench.tell({ name: 'due' })
+          if (step.name === 'settle') bench = reload(bench, { retention })
+          if (step.name !== 'publish') continue
+          // A new publisher each time: this is about offsets alone.
+          const id = bench.publish(LINK, { publisher: `publisher_${++sequence}`, after: 0, first: 1 }, step.payloads)
+          expect((bench.result(id) as PublishResult).fates).toEqual([
+            { fate: 'stored', first: 1, count: step.payloads.length, offset: wanted },
+          ])
+          wanted += step.payloads.length
+        }
+      },
+    ),
     { numRuns: 150 },
   )
 })
@@ -161,7 +187,13 @@ it('never deletes a row that the checkpoint does not cover', () => {
 })
 
 it('reads a bounded number of rows when it is loaded, however long the log is', () => {
-  const steps = Array(200).fill({ name: 'publish', publisher: 1, refused: 0, payloads: ['x'.repeat(1_500)], keyed: false })
+  const steps = Array(200).fill({
+    name: 'publish',
+    publisher: 1,
+    refused: 0,
+    payloads: ['x'.repeat(1_500)],
+    keyed: false,
+  })
 
   const { bench } = play(steps, {})
 
@@ -175,7 +207,9 @@ it('writes only buckets in which something has changed, and the index', () => {
   const one = 'publisher1'
   for (let i = 0; i < 20; i++) bench.publish(LINK, { publisher: one, after: i, first: i + 1 }, ['x'.repeat(1_500)])
 
-  const written = bench.of('commit').flatMap(({ write }) => (write.checkpoint ? [write.checkpoint.map(([bucket]) => bucket)] : []))
+  const written = bench
+    .of('commit')
+    .flatMap(({ write }) => (write.checkpoint ? [write.checkpoint.map(([bucket]) => bucket)] : []))
 
   expect(written.length).toBeGreaterThan(2)
   expect(written).toEqual(written.map(() => [INDEX_BUCKET, bucketOf(`.${one}`)]))

@@ -9,17 +9,24 @@ const COMMIT: LogEffect = { name: 'commit', commit: 1, write: { expect: { head: 
 const READ: LogEffect = { name: 'read', reader: 4, direction: 'on', offset: 0, maxBytes: 1 }
 const WAKE: LogEffect = { name: 'wake-at', at: 5 }
 
-/** A machine that answers `due` with the effects given and otherwise only takes note. */
-function machine(effects: readonly LogEffect[]) {
-  const heard: string[] = []
+/** A machine that takes note of what it hears. */
+function machine(answer: (event: LogEvent, nowMs: number) => readonly LogEffect[]) {
+  const events: LogEvent[] = []
   return {
-    heard,
-    step: (event: LogEvent): readonly LogEffect[] => {
-      heard.push(event.name)
-      return event.name === 'due' ? effects : []
+    events,
+    names: () => events.map(({ name }) => name),
+    step: (event: LogEvent, nowMs: number): readonly LogEffect[] => {
+      events.push(event)
+      return answer(event, nowMs)
     },
   }
 }
+
+/** Answers `due` with the effects given, and nothing else. */
+const onDue =
+  (...effects: readonly LogEffect[]) =>
+  ({ name }: LogEvent) =>
+    name === 'due' ? effects : []
 
 /** A store whose answers are given. */
 function store(answers: Partial<Pick<LogStore, 'commit' | 'durable' | 'read' | 'readBefore'>>): LogStore {
@@ -48,7 +55,7 @@ describe.each([
 ])('with a store that answers %s', (_when, answer, fail) => {
   it('says durable only after both the commit and the flush', async () => {
     const order: string[] = []
-    const log = machine([COMMIT])
+    const log = machine(onDue(COMMIT))
     const post = drive(
       log,
       store({
@@ -57,7 +64,7 @@ describe.each([
           return answer(undefined)
         },
         durable: () => {
-          order.push(`durable, heard ${log.heard.length}`)
+          order.push(`durable, heard ${log.events.length}`)
           return answer(undefined)
         },
       }),
@@ -68,23 +75,27 @@ describe.each([
     await turn()
 
     expect(order).toEqual(['commit', 'durable, heard 1'])
-    expect(log.heard).toEqual(['due', 'durable'])
+    expect(log.names()).toEqual(['due', 'durable'])
   })
 
   it.each(['commit', 'durable'] as const)('says that the commit failed when %s fails', async (operation) => {
-    const log = machine([COMMIT])
+    const log = machine(onDue(COMMIT))
     const post = drive(log, store({ [operation]: fail }), { perform: ignore, now: () => 0 })
 
     post(DUE)
     await turn()
 
-    expect(log.heard).toEqual(['due', 'commit-failed'])
+    expect(log.names()).toEqual(['due', 'commit-failed'])
   })
 
   it('hands over the chunks that were read, and says when reading fails', async () => {
     const events: LogEvent[] = []
     const chunks: Chunk[] = []
-    const note = { step: (event: LogEvent) => (events.push(event), event.name === 'due' ? [READ, { ...READ, reader: 5, direction: 'back' as const }] : []) }
+    const note = {
+      step: (event: LogEvent) => (
+        events.push(event), event.name === 'due' ? [READ, { ...READ, reader: 5, direction: 'back' as const }] : []
+      ),
+    }
     const post = drive(note, store({ read: () => answer(chunks), readBefore: fail }), { perform: ignore, now: () => 0 })
 
     post(DUE)
@@ -100,7 +111,10 @@ describe.each([
 it('carries out all effects of a step before the next event, also where the store answers at once', () => {
   const log = machine([COMMIT, WAKE])
   const order: string[] = []
-  const post = drive({ step: (event) => (order.push(event.name), log.step(event)) }, store({}), { perform: ({ name }) => order.push(name), now: () => 0 })
+  const post = drive({ step: (event) => (order.push(event.name), log.step(event)) }, store({}), {
+    perform: ({ name }) => order.push(name),
+    now: () => 0,
+  })
 
   post(DUE)
 
@@ -131,7 +145,10 @@ it('queues an event that an effect leads to instead of recursing', () => {
 it('asks the clock for each event', () => {
   const times: number[] = []
   let nowMs = 0
-  const post = drive({ step: (_event, at) => (times.push(at), at === 1 ? [COMMIT] : []) }, store({}), { perform: ignore, now: () => ++nowMs })
+  const post = drive({ step: (_event, at) => (times.push(at), at === 1 ? [COMMIT] : []) }, store({}), {
+    perform: ignore,
+    now: () => ++nowMs,
+  })
 
   post(DUE)
   post(DUE)

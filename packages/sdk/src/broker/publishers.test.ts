@@ -91,37 +91,48 @@ it('answers repeats with the offsets they were stored at, in runs', () => {
 })
 
 it('answers every repeat with its own offset, and at least the newest publisherWindow ones', () => {
-  const step = fc.record({ refused: fc.nat({ max: 3 }), foreign: fc.nat({ max: 3 }), count: fc.integer({ min: 1, max: 400 }) })
+  const step = fc.record({
+    refused: fc.nat({ max: 3 }),
+    foreign: fc.nat({ max: 3 }),
+    count: fc.integer({ min: 1, max: 400 }),
+  })
 
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 40 }), fc.nat(), fc.integer({ min: 1, max: 500 }), (steps, from, count) => {
-      const publishers = new Publishers()
-      const stored = new Map<number, number>()
-      let last = 0
-      let offset = 0
-      for (const step of steps) {
-        const first = last + step.refused + 1
-        offset += step.foreign
-        publishers.record(ANA, { first, count: step.count, offset, at: NOW })
-        for (let i = 0; i < step.count; i++) stored.set(first + i, offset++)
-        last = first + step.count - 1
-      }
-      const first = (from % last) + 1
-      const asked = Math.min(count, last - first + 1)
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 40 }),
+      fc.nat(),
+      fc.integer({ min: 1, max: 500 }),
+      (steps, from, count) => {
+        const publishers = new Publishers()
+        const stored = new Map<number, number>()
+        let last = 0
+        let offset = 0
+        for (const step of steps) {
+          const first = last + step.refused + 1
+          offset += step.foreign
+          publishers.record(ANA, { first, count: step.count, offset, at: NOW })
+          for (let i = 0; i < step.count; i++) stored.set(first + i, offset++)
+          last = first + step.count - 1
+        }
+        const first = (from % last) + 1
+        const asked = Math.min(count, last - first + 1)
 
-      const offsets = unroll(publishers.repeats(ANA, first, asked))
+        const offsets = unroll(publishers.repeats(ANA, first, asked))
 
-      expect([...offsets.keys()]).toEqual(Array.from({ length: asked }, (_, i) => first + i))
-      for (const [sequence, offset] of offsets) if (offset !== undefined) expect(offset).toBe(stored.get(sequence))
-      const remembered = [...stored.keys()].slice(-LIMITS.publisherWindow)
-      for (const sequence of remembered.filter((sequence) => offsets.has(sequence))) expect(offsets.get(sequence)).toBe(stored.get(sequence))
-    }),
+        expect([...offsets.keys()]).toEqual(Array.from({ length: asked }, (_, i) => first + i))
+        for (const [sequence, offset] of offsets) if (offset !== undefined) expect(offset).toBe(stored.get(sequence))
+        const remembered = [...stored.keys()].slice(-LIMITS.publisherWindow)
+        for (const sequence of remembered.filter((sequence) => offsets.has(sequence)))
+          expect(offsets.get(sequence)).toBe(stored.get(sequence))
+      },
+    ),
   )
 })
 
 function unroll(fates: readonly Fate[]): Map<number, number | undefined> {
   const offsets = new Map<number, number | undefined>()
-  for (const { first, count, offset } of fates) for (let i = 0; i < count; i++) offsets.set(first + i, offset === undefined ? undefined : offset + i)
+  for (const { first, count, offset } of fates)
+    for (let i = 0; i < count; i++) offsets.set(first + i, offset === undefined ? undefined : offset + i)
   return offsets
 }
 
@@ -159,7 +170,8 @@ describe('forgetting', () => {
 
   it('forgets the most silent ones above publishersPerTopic', () => {
     const publishers = new Publishers()
-    for (let i = 0; i < LIMITS.publishersPerTopic + 3; i++) publishers.record(`ana.${i}`, { first: 1, count: 1, offset: i, at: NOW + (i === 0 ? 1 : 0) * 1e9 + i })
+    for (let i = 0; i < LIMITS.publishersPerTopic + 3; i++)
+      publishers.record(`ana.${i}`, { first: 1, count: 1, offset: i, at: NOW + (i === 0 ? 1 : 0) * 1e9 + i })
 
     const forgotten = publishers.prune(NOW, 0)
 
@@ -170,7 +182,9 @@ describe('forgetting', () => {
   it('forgets offsets of the most silent ones above spansPerTopic, and says whose', () => {
     const publishers = new Publishers()
     const count = Math.ceil(LIMITS.spansPerTopic / 1_000) + 2
-    for (let i = 0; i < count; i++) for (let n = 0; n < 1_000; n++) publishers.record(`ana.${i}`, { first: n + 1, count: 1, offset: 2 * (1_000 * i + n), at: NOW + i })
+    for (let i = 0; i < count; i++)
+      for (let n = 0; n < 1_000; n++)
+        publishers.record(`ana.${i}`, { first: n + 1, count: 1, offset: 2 * (1_000 * i + n), at: NOW + i })
 
     const changed = publishers.prune(NOW + count, 0)
 
@@ -184,7 +198,8 @@ describe('forgetting', () => {
     const half = Math.ceil(LIMITS.spansPerTopic / 1_000)
     for (let i = 0; i < 2 * half + 4; i++) {
       const at = i < half ? NOW : LATER
-      for (let n = 0; n < 1_000; n++) publishers.record(`ana.${i}`, { first: n + 1, count: 1, offset: 2 * (1_000 * i + n), at })
+      for (let n = 0; n < 1_000; n++)
+        publishers.record(`ana.${i}`, { first: n + 1, count: 1, offset: 2 * (1_000 * i + n), at })
     }
 
     publishers.prune(LATER, 2_000 * half)
@@ -194,7 +209,8 @@ describe('forgetting', () => {
 
   it('is due early when a crowd of publishers comes between two checkpoints', () => {
     const publishers = new Publishers()
-    for (let i = 0; i < 2 * LIMITS.publishersPerTopic; i++) publishers.record(`ana.${i}`, { first: 1, count: 1, offset: i, at: NOW })
+    for (let i = 0; i < 2 * LIMITS.publishersPerTopic; i++)
+      publishers.record(`ana.${i}`, { first: 1, count: 1, offset: i, at: NOW })
     const before = publishers.crowded
 
     publishers.record('ana.more', { first: 1, count: 1, offset: 99_999, at: NOW })

@@ -40,15 +40,25 @@ const run = fc
     payloads: fc.array(fc.json(), { minLength: 1, maxLength: 6 }),
   })
   .map(({ publisher, sequence, at, ids, keyed, payloads }) => {
-    const extras: RunExtras = { ...(ids && { ids: ['origin01', 7] }), ...(keyed && { keys: payloads.map((_, i) => (i % 2 ? null : `k"${i}`)) }) }
+    const extras: RunExtras = {
+      ...(ids && { ids: ['origin01', 7] }),
+      ...(keyed && { keys: payloads.map((_, i) => (i % 2 ? null : `k"${i}`)) }),
+    }
     const plain: Run = [publisher, sequence, payloads.length, at]
     return { run: ids || keyed ? ([...plain.slice(0, 4), extras] as Run) : plain, payloads }
   })
 
-const range = fc.record({ first: fc.nat({ max: 1_000 }), stretch: fc.array(run, { minLength: 1, maxLength: 6 }) }).map(({ first, stretch }): Range => {
-  const payloads = stretch.flatMap(({ payloads }) => payloads)
-  return { first, next: first + payloads.length, runs: JSON.stringify(stretch.map(({ run }) => run)).slice(1, -1), body: payloads.join(LINE_BREAK) }
-})
+const range = fc
+  .record({ first: fc.nat({ max: 1_000 }), stretch: fc.array(run, { minLength: 1, maxLength: 6 }) })
+  .map(({ first, stretch }): Range => {
+    const payloads = stretch.flatMap(({ payloads }) => payloads)
+    return {
+      first,
+      next: first + payloads.length,
+      runs: JSON.stringify(stretch.map(({ run }) => run)).slice(1, -1),
+      body: payloads.join(LINE_BREAK),
+    }
+  })
 
 const position = fc.integer({ min: -3, max: 45 })
 
@@ -79,7 +89,13 @@ it('gives back the range itself, text untouched, where nothing is cut', () => {
 it('joins what it has cut, wherever it was cut', () => {
   fc.assert(
     fc.property(range, fc.array(position, { maxLength: 4 }), (range, at) => {
-      const edges = [...new Set([range.first, ...at.map((at) => range.first + at).filter((at) => at > range.first && at < range.next), range.next])].toSorted((a, b) => a - b)
+      const edges = [
+        ...new Set([
+          range.first,
+          ...at.map((at) => range.first + at).filter((at) => at > range.first && at < range.next),
+          range.next,
+        ]),
+      ].toSorted((a, b) => a - b)
       const parts = edges.slice(1).map((edge, i) => cut(range, edges[i] as number, edge))
 
       const whole = join(parts)

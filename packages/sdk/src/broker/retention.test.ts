@@ -50,24 +50,38 @@ describe('where the log is cut', () => {
   })
 
   it('never takes away less or more than asked, but for the row at the edge', () => {
-    const sizes = fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 64, max: 5_000 })), { minLength: 1, maxLength: 60 })
+    const sizes = fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 64, max: 5_000 })), {
+      minLength: 1,
+      maxLength: 60,
+    })
     const bound = (max: number) => fc.option(fc.integer({ min: 1, max }), { nil: undefined })
 
     fc.assert(
-      fc.property(sizes, bound(300), bound(100_000), bound(40), fc.nat({ max: 80 }), (sizes, messages, bytes, seconds, later) => {
-        const stored = rows(sizes)
-        const last = stored.at(-1) as Row
-        const nowMs = last.newestAt + later * SECOND
-        const retention = { ...(messages && { messages }), ...(bytes && { bytes }), ...(seconds && { ageMs: seconds * SECOND }) }
-        const mayGo = (row: Row) =>
-          (messages !== undefined && last.next - row.next >= messages) ||
-          (bytes !== undefined && last.start + last.size - row.start - row.size >= bytes) ||
-          (seconds !== undefined && row.newestAt + seconds * SECOND < nowMs)
+      fc.property(
+        sizes,
+        bound(300),
+        bound(100_000),
+        bound(40),
+        fc.nat({ max: 80 }),
+        (sizes, messages, bytes, seconds, later) => {
+          const stored = rows(sizes)
+          const last = stored.at(-1) as Row
+          const nowMs = last.newestAt + later * SECOND
+          const retention = {
+            ...(messages && { messages }),
+            ...(bytes && { bytes }),
+            ...(seconds && { ageMs: seconds * SECOND }),
+          }
+          const mayGo = (row: Row) =>
+            (messages !== undefined && last.next - row.next >= messages) ||
+            (bytes !== undefined && last.start + last.size - row.start - row.size >= bytes) ||
+            (seconds !== undefined && row.newestAt + seconds * SECOND < nowMs)
 
-        const floor = keeping(retention, stored).floor(nowMs)
+          const floor = keeping(retention, stored).floor(nowMs)
 
-        expect(floor).toBe(stored.find((row) => !mayGo(row))?.first ?? last.next)
-      }),
+          expect(floor).toBe(stored.find((row) => !mayGo(row))?.first ?? last.next)
+        },
+      ),
     )
   })
 })

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { EPOCH, LogBench } from '../../../../test/support/log-bench.ts'
 import { makeCursor } from '../protocol/cursor.ts'
 import type { PublishResult } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { StoreConflict, StoreFull } from '../store/store.ts'
-import { EPOCH, LogBench } from '../../../../test/support/log-bench.ts'
 
 const ANA = 1
 const BOB = 2
@@ -127,7 +127,11 @@ describe('what waits for a commit', () => {
   function fill(publisher: string, frames: number, keys?: string[]): number[] {
     return Array.from({ length: frames }, (_, i) =>
       keys
-        ? bench.publish(ANA, { publisher, after: i * keys.length, first: i * keys.length + 1, keys }, keys.map(() => 1))
+        ? bench.publish(
+            ANA,
+            { publisher, after: i * keys.length, first: i * keys.length + 1, keys },
+            keys.map(() => 1),
+          )
         : bench.publish(ANA, { publisher, after: i, first: i + 1 }, [LARGE]),
     )
   }
@@ -142,7 +146,9 @@ describe('what waits for a commit', () => {
     expect(busy).toBeGreaterThan(0)
     expect(taken * LIMITS.messageBytes).toBeLessThanOrEqual(LIMITS.undurableBytes)
     expect(taken * LIMITS.messageBytes).toBeGreaterThan(LIMITS.undurableBytes / 2)
-    expect(bench.answer(ids.find((id) => bench.code(id) === 'busy') as number)).toMatchObject({ error: { data: { retryable: true, retryAfterMs: 100 } } })
+    expect(bench.answer(ids.find((id) => bench.code(id) === 'busy') as number)).toMatchObject({
+      error: { data: { retryable: true, retryAfterMs: 100 } },
+    })
   })
 
   it('is bounded by its keys, too', () => {
@@ -164,7 +170,9 @@ describe('what waits for a commit', () => {
     bench.held = true
     bench.publish(ANA, { publisher: Q, after: 1_000, first: 1_001 }, [0])
 
-    const ids = Array.from({ length: 200 }, () => bench.publish(ANA, { publisher: P, after: 0, first: 1 }, Array(1_000).fill(0)))
+    const ids = Array.from({ length: 200 }, () =>
+      bench.publish(ANA, { publisher: P, after: 0, first: 1 }, Array(1_000).fill(0)),
+    )
     bench.settle()
 
     const codes = ids.map((id) => bench.code(id))
@@ -193,14 +201,21 @@ describe('what waits for a commit', () => {
 
 describe('a refusal', () => {
   it('takes no number, and what stands behind it is not looked at', () => {
-    const id = bench.publish(ANA, { publisher: P, after: 0, first: 1 }, ['a', 'x'.repeat(LIMITS.messageBytes), 'c', 'd'])
+    const id = bench.publish(ANA, { publisher: P, after: 0, first: 1 }, [
+      'a',
+      'x'.repeat(LIMITS.messageBytes),
+      'c',
+      'd',
+    ])
 
     expect(fates(id)).toMatchObject([
       { fate: 'stored', first: 1, count: 1, offset: 0 },
       { fate: 'refused', first: 2, count: 1, code: 'message_too_large' },
       { fate: 'unsent', first: 3, count: 2 },
     ])
-    expect(fates(bench.publish(ANA, { publisher: P, after: 1, first: 3 }, ['c', 'd']))).toMatchObject([{ fate: 'stored', offset: 1 }])
+    expect(fates(bench.publish(ANA, { publisher: P, after: 1, first: 3 }, ['c', 'd']))).toMatchObject([
+      { fate: 'stored', offset: 1 },
+    ])
   })
 
   it('of a whole frame is answered at once and stores nothing', () => {
@@ -240,7 +255,8 @@ describe('retention', () => {
 
     const trims = bench.of('commit').filter(({ write }) => write.trimBelow !== undefined || write.checkpoint)
     expect(trims.length).toBeGreaterThan(0)
-    for (const { write } of trims) expect(write).toMatchObject({ trimBelow: expect.any(Number), checkpoint: expect.any(Array) })
+    for (const { write } of trims)
+      expect(write).toMatchObject({ trimBelow: expect.any(Number), checkpoint: expect.any(Array) })
     expect(bench.store.read(0, 1e9)[0]?.first).toBeGreaterThan(0)
   })
 
@@ -263,7 +279,10 @@ describe('retention', () => {
     const last = bench.ask(ANA, 'subscribe', { subscription: 2, from: { last: 1 }, window: 10 })
 
     expect(bench.inFlight?.append.length).toBeGreaterThan(1)
-    expect([bench.result(start), bench.result(last)]).toMatchObject([{ cursor: makeCursor(EPOCH, 3) }, { cursor: makeCursor(EPOCH, 3) }])
+    expect([bench.result(start), bench.result(last)]).toMatchObject([
+      { cursor: makeCursor(EPOCH, 3) },
+      { cursor: makeCursor(EPOCH, 3) },
+    ])
   })
 
   it('makes no row longer that it has deleted', () => {
@@ -379,13 +398,37 @@ describe('history', () => {
     ['the last message forwards', { limit: 1, from: at(9) }, { first: 9, next: 10, more: false }],
     ['the first message backwards', { limit: 1, reverse: true, from: at(1) }, { first: 0, next: 1, more: false }],
     ['nothing forwards from the end', { from: at(10) }, { first: 10, next: 10, more: false, messages: [] }],
-    ['nothing backwards from the start', { from: at(0), reverse: true }, { first: 0, next: 0, more: false, messages: [] }],
+    [
+      'nothing backwards from the start',
+      { from: at(0), reverse: true },
+      { first: 0, next: 0, more: false, messages: [] },
+    ],
     ['in the middle forwards', { from: at(4), limit: 3 }, { first: 4, next: 7, more: true, messages: [4, 5, 6] }],
-    ['in the middle backwards, in log order', { from: at(4), limit: 3, reverse: true }, { first: 1, next: 4, more: true, messages: [1, 2, 3] }],
-    ['beyond the end', { from: at(12) }, { first: 10, next: 10, more: false, gap: { from: 12, to: 10, reason: 'rewound' } }],
-    ['backwards from beyond the end', { from: at(12), reverse: true, limit: 2 }, { first: 8, next: 10, gap: { from: 12, to: 10, reason: 'rewound' } }],
-    ['in another epoch', { from: at(7, '0000000000000000') }, { first: 0, next: 10, gap: { from: 7, to: 0, reason: 'epoch' } }],
-    ['backwards in another epoch', { from: at(7, '0000000000000000'), reverse: true, limit: 2 }, { first: 8, next: 10, gap: { from: 7, to: 0, reason: 'epoch' } }],
+    [
+      'in the middle backwards, in log order',
+      { from: at(4), limit: 3, reverse: true },
+      { first: 1, next: 4, more: true, messages: [1, 2, 3] },
+    ],
+    [
+      'beyond the end',
+      { from: at(12) },
+      { first: 10, next: 10, more: false, gap: { from: 12, to: 10, reason: 'rewound' } },
+    ],
+    [
+      'backwards from beyond the end',
+      { from: at(12), reverse: true, limit: 2 },
+      { first: 8, next: 10, gap: { from: 12, to: 10, reason: 'rewound' } },
+    ],
+    [
+      'in another epoch',
+      { from: at(7, '0000000000000000') },
+      { first: 0, next: 10, gap: { from: 7, to: 0, reason: 'epoch' } },
+    ],
+    [
+      'backwards in another epoch',
+      { from: at(7, '0000000000000000'), reverse: true, limit: 2 },
+      { first: 8, next: 10, gap: { from: 7, to: 0, reason: 'epoch' } },
+    ],
   ])('gives %s', (_what, params, wanted) => {
     expect(page(params)).toMatchObject({ epoch: EPOCH, ...wanted })
   })
@@ -402,13 +445,21 @@ describe('history', () => {
       bench.publish(ANA, { publisher: P, after: i, first: i + 1 }, ['x'.repeat(LIMITS.tailBytes)])
       bench.nowMs += SECOND_MS
     }
-    const read = bench.log.step({ name: 'frame', link: ANA, frame: { method: 'history', id: 77, params: { topic: 'chat', limit: 100 } } }, bench.nowMs)
+    const read = bench.log.step(
+      { name: 'frame', link: ANA, frame: { method: 'history', id: 77, params: { topic: 'chat', limit: 100 } } },
+      bench.nowMs,
+    )
     const [{ reader } = { reader: 0 }] = read.filter((effect) => effect.name === 'read')
 
     bench.nowMs += 3 * SECOND_MS
     bench.tell({ name: 'chunks-read', reader, chunks: store.read(0, 1e9) })
 
-    expect(bench.result(77)).toMatchObject({ first: 2, next: 4, more: false, gap: { from: 0, to: 2, reason: 'retention' } })
+    expect(bench.result(77)).toMatchObject({
+      first: 2,
+      next: 4,
+      more: false,
+      gap: { from: 0, to: 2, reason: 'retention' },
+    })
   })
 
   it('leads on where all of the page was trimmed while it was read', () => {
@@ -416,17 +467,31 @@ describe('history', () => {
     bench.open(ANA)
     bench.publish(ANA, { publisher: P, after: 0, first: 1 }, ['x'.repeat(LIMITS.tailBytes)])
     const stale = bench.store.read(0, 1e9)
-    const read = bench.log.step({ name: 'frame', link: ANA, frame: { method: 'history', id: 77, params: { topic: 'chat', limit: 100 } } }, bench.nowMs)
+    const read = bench.log.step(
+      { name: 'frame', link: ANA, frame: { method: 'history', id: 77, params: { topic: 'chat', limit: 100 } } },
+      bench.nowMs,
+    )
     const [{ reader } = { reader: 0 }] = read.filter((effect) => effect.name === 'read')
 
     bench.publish(ANA, { publisher: P, after: 1, first: 2 }, ['y'.repeat(LIMITS.tailBytes)])
     bench.tell({ name: 'chunks-read', reader, chunks: stale })
 
-    expect(bench.result(77)).toMatchObject({ first: 1, next: 1, more: true, messages: [], gap: { from: 0, to: 1, reason: 'retention' } })
+    expect(bench.result(77)).toMatchObject({
+      first: 1,
+      next: 1,
+      more: true,
+      messages: [],
+      gap: { from: 0, to: 1, reason: 'retention' },
+    })
   })
 
   it('has so many pages of one link to read and no more', () => {
-    const asks = Array.from({ length: LIMITS.readsPerLink + 1 }, (_, id) => bench.log.step({ name: 'frame', link: ANA, frame: { method: 'history', id, params: { topic: 'chat', limit: 1 } } }, 0))
+    const asks = Array.from({ length: LIMITS.readsPerLink + 1 }, (_, id) =>
+      bench.log.step(
+        { name: 'frame', link: ANA, frame: { method: 'history', id, params: { topic: 'chat', limit: 1 } } },
+        0,
+      ),
+    )
 
     expect(asks.slice(0, -1).every(([effect]) => effect?.name === 'read')).toBe(true)
     expect(asks.at(-1)).toMatchObject([{ name: 'send', text: expect.stringContaining('"busy"') }])
@@ -435,7 +500,11 @@ describe('history', () => {
 
 describe('links', () => {
   it('answers a notification with no number, which another request could have', () => {
-    bench.tell({ name: 'frame', link: ANA, frame: { method: 'credit', id: 0, params: { topic: 'other', subscription: 1, through: 1 } } })
+    bench.tell({
+      name: 'frame',
+      link: ANA,
+      frame: { method: 'credit', id: 0, params: { topic: 'other', subscription: 1, through: 1 } },
+    })
 
     expect(bench.sent).toMatchObject([{ frame: { id: null, error: { data: { code: 'wrong_topic' } } } }])
   })
@@ -452,7 +521,8 @@ describe('links', () => {
   })
 
   it('counts frames that it did not understand, and ends a link that sends too many', () => {
-    for (let i = 0; i <= LIMITS.faultsPerLink; i++) bench.tell({ name: 'frame', link: ANA, frame: { id: null, fault: { code: 'bad_json', message: '' } } })
+    for (let i = 0; i <= LIMITS.faultsPerLink; i++)
+      bench.tell({ name: 'frame', link: ANA, frame: { id: null, fault: { code: 'bad_json', message: '' } } })
 
     expect(bench.of('close')).toMatchObject([{ link: ANA, code: 4504 }])
     expect(bench.sent.filter(({ frame }) => frame.error)).toHaveLength(LIMITS.faultsPerLink)
@@ -471,7 +541,11 @@ describe('links', () => {
     const twice = subscribe(1)
     const unknown = bench.ask(ANA, 'unsubscribe', { subscription: 999 })
 
-    expect([bench.code(ids.at(-1) as number), bench.code(twice), bench.code(unknown)]).toEqual(['too_many_subscriptions', 'subscription_exists', 'unknown_subscription'])
+    expect([bench.code(ids.at(-1) as number), bench.code(twice), bench.code(unknown)]).toEqual([
+      'too_many_subscriptions',
+      'subscription_exists',
+      'unknown_subscription',
+    ])
   })
 
   it('writes down where a link stands in the step in which it changes', () => {
@@ -483,6 +557,8 @@ describe('links', () => {
     bench.notify(BOB, 'credit', { subscription: 1, through: 700_000 })
 
     expect(afterPage).toEqual([{ id: 1, next: 3, live: false, credit: { through: 1 }, at: expect.any(Number) }])
-    expect(bench.of('remember').at(-1)?.state.subscriptions).toMatchObject([{ id: 1, next: 5, live: true, credit: { through: 700_000 } }])
+    expect(bench.of('remember').at(-1)?.state.subscriptions).toMatchObject([
+      { id: 1, next: 5, live: true, credit: { through: 700_000 } },
+    ])
   })
 })

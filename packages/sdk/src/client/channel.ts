@@ -1,25 +1,12 @@
 import { parseFrame } from '../protocol/codec.ts'
-import type { Cursor } from '../protocol/cursor.ts'
-import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
-import type { From } from '../protocol/frames/subscribe.ts'
+import type { HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
 import type { Link, OpenLink } from '../link/link.ts'
 import { Alarm, now, onHint, random, soon } from '../platform.ts'
-import type { Consumer } from './consumer.ts'
 import { MessError, type Trouble } from './errors.ts'
 import type { TopicOutbox } from './outbox.ts'
-import { type Connection, Session, type SessionEffect, type SessionEvent, type SessionOptions } from './session.ts'
+import { type Connection, type Reader, Session, type SessionEffect, type SessionEvent, type SessionOptions } from './session.ts'
 import type { Tokens } from './token.ts'
-
-/** What a subscription wants to hear from its channel. */
-export interface Subscriber {
-  // biome-ignore lint/suspicious/noExplicitAny: the channel passes payloads on and never looks at them.
-  readonly consumer: Consumer<any>
-  started(epoch: string, next: number, head: number): void
-  /** The link came or went. */
-  linked(online: boolean): void
-  failed(error: MessError): void
-}
 
 export interface ChannelOptions {
   readonly topic: string
@@ -40,51 +27,47 @@ export class Channel {
   readonly #options: ChannelOptions
   readonly #session: Session
   readonly #queue: SessionEvent[] = []
-  readonly #subscribers = new Map<number, Subscriber>()
-  readonly #pages = new Map<number, { resolve: (page: HistoryResult) => void; reject: (error: MessError) => void }>()
-  readonly #alarm = new Alarm(() => this.#post({ name: 'due' }))
+  readonly #readers = new Set<Reader>()
+  readonly #alarm = new Alarm(() => this.post({ name: 'due' }))
   #unhint: (() => void) | undefined
   #running = false
   #flushing = false
   #link: Link | undefined
   #token: string | undefined
-  #lastKey = 0
 
   constructor(options: ChannelOptions) {
     this.#options = options
     this.outbox = options.outbox(() => this.#changed())
-    this.#session = new Session({ topic: options.topic, user: options.user, publisher: () => this.outbox.publisher(), random, reconnect: options.reconnect })
+    this.#session = new Session({ ...options, publisher: () => this.outbox.publisher(), random })
   }
 
   get connection(): Connection {
     return this.#session.state
   }
 
-  subscribe(subscriber: Subscriber, from: From): { handled(cursor: Cursor, through: number): void; stop(): void } {
-    const key = ++this.#lastKey
-    this.#subscribers.set(key, subscriber)
-    this.#post({ name: 'subscribe', key, from })
-    return {
-      handled: (cursor, through) => this.#post({ name: 'handled', key, cursor, through }),
-      stop: () => {
-        if (this.#subscribers.delete(key)) this.#post({ name: 'unsubscribe', key })
-      },
-    }
-  }
-
-  history(params: Omit<HistoryParams, 'topic'>, signal: AbortSignal | undefined): Promise<HistoryResult> {
+  history(params: Reader['params'], signal: AbortSignal | undefined): Promise<HistoryResult> {
     return new Promise((resolve, reject) => {
-      const key = ++this.#lastKey
+      signal?.throwIfAborted()
       const abort = (): void => {
-        this.#pages.delete(key)
-        this.#post({ name: 'forget-history', key })
+        this.post({ name: 'forget-history', by })
+        done()
         reject(signal?.reason)
       }
-      if (signal?.aborted) return reject(signal.reason)
-      signal?.addEventListener('abort', abort, { once: true })
-      const done = (): void => signal?.removeEventListener('abort', abort)
-      this.#pages.set(key, { resolve: (page) => (done(), resolve(page)), reject: (error) => (done(), reject(error)) })
-      this.#post({ name: 'history', key, params })
+      const done = (): void => {
+        this.#readers.delete(by)
+        signal?.removeEventListener('abort', abort)
+      }
+      const by: Reader = {
+        params,
+        page: (page, error) => {
+          done()
+          if (page) resolve(page)
+          else if (error) reject(errorOf(error))
+        },
+      }
+      signal?.addEventListener('abort', abort)
+      this.#readers.add(by)
+      this.post({ name: 'history', by })
     })
   }
 
@@ -94,19 +77,16 @@ export class Channel {
     this.#flushing = true
     soon(() => {
       this.#flushing = false
-      this.#post({ name: 'publish' })
+      this.post({ name: 'publish' })
     })
   }
 
   close(): void {
-    this.#post({ name: 'close' })
-    const closed = new MessError('closed', 'The client was closed')
-    for (const { reject } of this.#pages.values()) reject(closed)
-    this.#pages.clear()
-    this.#subscribers.clear()
+    this.post({ name: 'close' })
+    for (const reader of this.#readers) reader.page(undefined, { code: 'closed', message: 'The client was closed', retryable: false })
   }
 
-  #post(event: SessionEvent): void {
+  post(event: SessionEvent): void {
     this.#queue.push(event)
     if (this.#running) return
     this.#running = true
@@ -123,68 +103,51 @@ export class Channel {
   #perform(effect: SessionEffect): void {
     switch (effect.name) {
       case 'send':
-        this.#link?.send(effect.text)
-        return
+        return this.#link?.send(effect.text)
       case 'batch':
-        this.#subscribers.get(effect.key)?.consumer.batch(effect.batch, effect.epoch)
-        return
+        return effect.by.batch(effect.batch, effect.epoch)
       case 'fates':
-        this.outbox.settle(effect.epoch, effect.fates, () => this.#post({ name: 'noted' }))
-        return
+        return this.outbox.settle(effect.epoch, effect.fates, this.#noted)
       case 'wake-at':
-        this.#alarm.set(effect.at)
-        return
+        return this.#alarm.set(effect.at)
       case 'gap':
-        this.#subscribers.get(effect.key)?.consumer.gap(effect.gap, effect.epoch, effect.through)
-        return
+        return effect.by.gap(effect.gap, effect.epoch, effect.through)
       case 'started':
-        this.#subscribers.get(effect.key)?.started(effect.epoch, effect.next, effect.head)
-        return
+        return effect.by.started(effect)
       case 'subscribe-failed':
-        this.#subscribers.get(effect.key)?.failed(errorOf(effect.error))
-        return
+        return effect.by.failed(errorOf(effect.error))
       case 'publisher-lost':
-        this.outbox.abandon(effect.error.code, effect.error.message, () => this.#post({ name: 'noted' }))
-        return
+        return this.outbox.abandon(effect.error.code, effect.error.message, this.#noted)
       case 'page':
-        this.#take(effect.key)?.resolve(effect.page)
-        return
-      case 'page-failed':
-        this.#take(effect.key)?.reject(errorOf(effect.error))
-        return
+        return effect.by.page(effect.page, effect.error)
       case 'ask-token':
-        this.#askToken(effect.why)
-        return
+        return this.#askToken(effect.why)
       case 'open':
-        this.#open(effect.generation, effect.token)
-        return
+        return this.#open(effect.generation, effect.token)
       case 'hang-up':
         this.#link?.close()
         this.#link = undefined
         return
       case 'connection':
-        this.#connection(effect.state, effect.error)
+        return this.#connection(effect.state, effect.error)
     }
   }
 
-  #take(key: number): { resolve: (page: HistoryResult) => void; reject: (error: MessError) => void } | undefined {
-    const page = this.#pages.get(key)
-    this.#pages.delete(key)
-    return page
-  }
+  readonly #noted = (): void => this.post({ name: 'noted' })
 
   #askToken(why: 'first' | 'expiring' | 'refused'): void {
     this.#options.tokens.get(why, this.#token).then(
-      (token) => this.#post({ name: 'token', token: (this.#token = token) }),
-      () => this.#post({ name: 'token-failed' }),
+      (token) => this.post({ name: 'token', token: (this.#token = token) }),
+      () => this.post({ name: 'token-failed' }),
     )
   }
 
   #open(generation: number, token: string | undefined): void {
-    this.#link = this.#options.open(this.#options.topic, token, {
-      opened: () => this.#post({ name: 'opened', generation }),
-      heard: (text) => this.#post({ name: 'heard', generation, frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text), size: text.length }),
-      lost: (code) => this.#post(code === undefined ? { name: 'lost', generation } : { name: 'lost', generation, code }),
+    const { open, topic } = this.#options
+    this.#link = open(topic, token, {
+      opened: () => this.post({ name: 'opened', generation }),
+      heard: (text) => this.post({ name: 'heard', generation, frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text), size: text.length }),
+      lost: (code) => this.post({ name: 'lost', generation, code }),
     })
   }
 
@@ -193,8 +156,7 @@ export class Channel {
       this.#unhint?.()
       this.#unhint = undefined
       this.#alarm.clear()
-    } else this.#unhint ??= onHint(() => this.#post({ name: 'hint' }))
-    for (const subscriber of this.#subscribers.values()) subscriber.linked(state === 'online')
+    } else this.#unhint ??= onHint(() => this.post({ name: 'hint' }))
     this.#options.onConnection(state, error)
   }
 }

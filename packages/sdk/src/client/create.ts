@@ -1,15 +1,15 @@
 import type { Retention } from '../broker/retention.ts'
 import { inProcessLinks } from '../link/in-process.ts'
 import { webSocketLinks } from '../link/websocket.ts'
+import { canShare } from '../platform.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { MemoryCursors } from './cursors.ts'
 import { MessError } from './errors.ts'
 import { Homes, LOCAL_RETENTION } from './homes.ts'
-import { type CommonOptions, makeMess, type Mess, type Parts, type PartsEvents } from './mess.ts'
+import { type CommonOptions, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
 import { TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
-import { canShare } from '../platform.ts'
 
 export interface MessOptions extends CommonOptions {
   /** The server. Without one, topics live here: in the process, or between the tabs of an origin. */
@@ -37,7 +37,8 @@ export interface MessOptions extends CommonOptions {
  */
 export function createMess(options: MessOptions = {}): Mess {
   const { url } = options
-  if (url !== undefined && !URL.canParse(url)) throw new MessError('bad_option', 'url: an absolute URL', { scope: 'mess' })
+  if (url !== undefined && !URL.canParse(url))
+    throw new MessError('bad_option', 'url: an absolute URL', { scope: 'mess' })
   const shared = (): boolean => options.storage !== 'memory' && options.tabs !== false && canShare()
   return makeMess({ options, parts: (events) => (shared() ? inTab(options, events) : inMemory(options, events)) })
 }

@@ -1,6 +1,6 @@
+import { Alarm, now, takeLock } from '../platform.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import { ask, type Database } from '../store/indexeddb-database.ts'
-import { Alarm, now, takeLock } from '../platform.ts'
 import { type CursorStore, keyOf, MemoryCursors } from './cursors.ts'
 import { Pump } from './pump.ts'
 
@@ -40,7 +40,9 @@ export class DurableCursors implements CursorStore {
   async load(topic: string, name: string): Promise<Cursor | undefined> {
     await this.#known.promise
     if (!this.#database) return this.#memory.load(topic, name)
-    const stored = await this.#database.read(['cursors'], ({ cursors }) => ask<StoredCursor | undefined>(cursors.get(keyOf(topic, name))))
+    const stored = await this.#database.read(['cursors'], ({ cursors }) =>
+      ask<StoredCursor | undefined>(cursors.get(keyOf(topic, name))),
+    )
     return stored?.cursor
   }
 
@@ -75,7 +77,8 @@ export class DurableCursors implements CursorStore {
       await this.#database.write(['cursors'], 'relaxed', async ({ cursors }) => {
         for (const [key, cursor] of newest) {
           const stored = await ask<StoredCursor | undefined>(cursors.get(key))
-          const behind = stored?.cursor.slice(0, EPOCH_CHARS) === cursor.slice(0, EPOCH_CHARS) && stored.cursor >= cursor
+          const behind =
+            stored?.cursor.slice(0, EPOCH_CHARS) === cursor.slice(0, EPOCH_CHARS) && stored.cursor >= cursor
           if (!behind) cursors.put({ v: 1, cursor } satisfies StoredCursor, key)
         }
       })

@@ -1,8 +1,8 @@
-import { LIMITS } from '../protocol/limits.ts'
 import type { TabBus } from '../link/tabs.ts'
+import { pause, soon } from '../platform.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import type { AckRange, Addition, IndexedDBOutbox, Refusal, Row, SetAside } from '../store/indexeddb-outbox.ts'
 import { StoreFull } from '../store/store.ts'
-import { pause, soon } from '../platform.ts'
 import { type DurableHost, DurableTopic } from './durable-topic.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { MemoryOutbox, type OutboxBackend, type OutboxEntry, type OutboxEvents, type TopicOutbox } from './outbox.ts'
@@ -82,6 +82,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       if (this.#recheck) void this.#reconcile()
     })
     bus.on('holder', () => void this.#reconcile())
+    bus.on('hello', () => this.#tellCounts())
   }
 
   // ---- where it is kept
@@ -163,7 +164,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     const settled = new Map(counters.map((counter) => [counter.topic, counter.settled]))
     const waiting = rows.flatMap(({ topic, first, count, origin, number }) =>
       Array.from({ length: count }, (_, i): OutboxEntry | [] =>
-        first + i > (settled.get(topic) ?? 0) ? { id: `${origin}-${number + i}`, topic, state: 'waiting', error: undefined } : [],
+        first + i > (settled.get(topic) ?? 0)
+          ? { id: `${origin}-${number + i}`, topic, state: 'waiting', error: undefined }
+          : [],
       ).flat(),
     )
     return [...waiting, ...refused.map(entryOf), ...inMemory]
@@ -205,7 +208,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
 
   close(): void {
     this.#closed = true
-    for (const { receipt } of this.#pending.values()) receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
+    for (const { receipt } of this.#pending.values())
+      receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
     this.#memory?.close()
   }
 
@@ -254,8 +258,15 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   /** @throws {MessError} `outbox_full` */
   add(topic: DurableTopic, line: string, key: string | undefined): PendingReceipt {
     const { unsent, refused } = this
-    if (unsent + refused >= LIMITS.outboxMessages || Math.max(this.#held.bytes, this.#pendingChars) + line.length > LIMITS.outboxBytes) {
-      throw new MessError('outbox_full', `The outbox holds ${unsent + refused} messages; wait for acks, or retry or discard refused ones`, { scope: 'mess' })
+    if (
+      unsent + refused >= LIMITS.outboxMessages ||
+      Math.max(this.#held.bytes, this.#pendingChars) + line.length > LIMITS.outboxBytes
+    ) {
+      throw new MessError(
+        'outbox_full',
+        `The outbox holds ${unsent + refused} messages; wait for acks, or retry or discard refused ones`,
+        { scope: 'mess' },
+      )
     }
     const batch = (this.#batch ??= newBatch())
     const { origin } = topic
@@ -299,7 +310,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#batch = undefined
     for (const { topic, id, line, key, origin, number, receipt } of batch.items) {
       this.#take(id)
-      this.#memory?.adopt(topic, { line: line as string, key, origin, number, receipt }, () => this.#topic(topic).changed())
+      this.#memory?.adopt(topic, { line: line as string, key, origin, number, receipt }, () =>
+        this.#topic(topic).changed(),
+      )
     }
     batch.resolve({ durability: 'memory' })
   }
@@ -314,7 +327,12 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #resolve(acks: readonly AckRange[]): void {
     for (const { origin, number, count, offset, duplicate, epoch } of acks) {
       if (!this.#isOwn(origin)) continue
-      for (let i = 0; i < count; i++) this.#take(`${origin}-${number + i}`)?.receipt.ack(offset === undefined ? undefined : offset + i, duplicate, epoch)
+      for (let i = 0; i < count; i++)
+        this.#take(`${origin}-${number + i}`)?.receipt.ack(
+          offset === undefined ? undefined : offset + i,
+          duplicate,
+          epoch,
+        )
     }
     this.#options.events.counted()
   }
@@ -396,7 +414,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       found.forEach((fate, i) => {
         const { id } = items[i] as Item
         if (fate === 'waiting') return
-        if (fate === 'lost') this.#take(id)?.receipt.fail(new MessError('storage_lost', 'The browser has deleted the outbox', { scope: 'message' }))
+        if (fate === 'lost')
+          this.#take(id)?.receipt.fail(
+            new MessError('storage_lost', 'The browser has deleted the outbox', { scope: 'message' }),
+          )
         else if ('code' in fate) this.#reject([fate])
         else this.#resolve([fate])
       })
@@ -448,6 +469,11 @@ function entryOf({ id, topic, code, message }: Refusal): OutboxEntry {
 
 function failureOf(error: unknown): MessError {
   if (error instanceof MessError) return error
-  if (error instanceof StoreFull) return new MessError('store_full', `${error.message}; what was stored before is intact`, { scope: 'message', retryable: true, cause: error })
+  if (error instanceof StoreFull)
+    return new MessError('store_full', `${error.message}; what was stored before is intact`, {
+      scope: 'message',
+      retryable: true,
+      cause: error,
+    })
   return new MessError('storage_lost', 'The database of the outbox failed', { scope: 'mess', cause: error })
 }

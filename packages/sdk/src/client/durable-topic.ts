@@ -1,7 +1,15 @@
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import type { AckRange, Counter, IndexedDBOutbox, Refused, Row, SetAside, Settlement } from '../store/indexeddb-outbox.ts'
+import type {
+  AckRange,
+  Counter,
+  IndexedDBOutbox,
+  Refused,
+  Row,
+  SetAside,
+  Settlement,
+} from '../store/indexeddb-outbox.ts'
 import type { TopicOutbox } from './outbox.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { Pump } from './pump.ts'
@@ -115,7 +123,14 @@ export class DurableTopic implements TopicOutbox {
       this.#expected = first + count
       body.split(LINE_BREAK).forEach((line, i) => {
         if (first + i <= settled) return
-        publisher.add({ sequence: first + i, line, key: keys?.[i] ?? undefined, origin, number: number + i, row: first })
+        publisher.add({
+          sequence: first + i,
+          line,
+          key: keys?.[i] ?? undefined,
+          origin,
+          number: number + i,
+          row: first,
+        })
         this.#host.count(1, line.length)
       })
     }
@@ -155,7 +170,8 @@ export class DurableTopic implements TopicOutbox {
       this.#host.acked(acks)
       this.#host.settle(this)
     }
-    if (refused.length > 0) this.#host.setAside(() => this.#host.store.refuse(this.name, publisher.id, refused)).then(noted)
+    if (refused.length > 0)
+      this.#host.setAside(() => this.#host.store.refuse(this.name, publisher.id, refused)).then(noted)
   }
 
   /** What has moved since this was asked for the last time. */
@@ -164,7 +180,13 @@ export class DurableTopic implements TopicOutbox {
     if (!publisher) return undefined
     const acks = this.#acks
     this.#acks = []
-    return { topic: this.name, publisher: publisher.id, settled: publisher.settled, below: publisher.list()[0]?.row ?? this.#expected, acks }
+    return {
+      topic: this.name,
+      publisher: publisher.id,
+      settled: publisher.settled,
+      below: publisher.list()[0]?.row ?? this.#expected,
+      acks,
+    }
   }
 
   abandon(code: ErrorCode, message: string, noted: () => void): void {
@@ -197,7 +219,12 @@ function addAck(acks: AckRange[], { origin, number, sequence }: Held, fate: Fate
   else acks.push({ origin, number, count: 1, offset, duplicate, epoch })
 }
 
-function addRefused(refused: Refused[], { sequence }: Held, code: ErrorCode, message = 'The home refused the message'): void {
+function addRefused(
+  refused: Refused[],
+  { sequence }: Held,
+  code: ErrorCode,
+  message = 'The home refused the message',
+): void {
   const last = refused.at(-1)
   if (last && last.first + last.count === sequence && last.code === code && last.message === message) last.count++
   else refused.push({ first: sequence, count: 1, code, message })

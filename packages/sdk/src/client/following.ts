@@ -5,9 +5,10 @@ import type { From, SubscribeResult } from '../protocol/frames/subscribe.ts'
 import { isDeliver, isGap, isSubscribed } from './guards.ts'
 import type { Line } from './line.ts'
 import { trouble } from './errors.ts'
+import type { Subscriber } from './session.ts'
 
 interface Subscribed {
-  readonly key: number
+  readonly by: Subscriber
   /** Where it is asked for: the cursor behind the newest message received, once there is one. */
   from: From
   /** Its number on this link; 0 while it has none. */
@@ -30,7 +31,7 @@ interface Subscribed {
  */
 export class Following {
   readonly #line: Line
-  readonly #subscriptions = new Map<number, Subscribed>()
+  readonly #subscriptions = new Map<Subscriber, Subscribed>()
   #lastId = 0
 
   constructor(line: Line) {
@@ -41,16 +42,16 @@ export class Following {
     return this.#subscriptions.size
   }
 
-  add(key: number, from: From): void {
+  add(by: Subscriber, from: From): void {
     const none = undefined
-    const subscription: Subscribed = { key, from, id: 0, on: false, epoch: '', next: 0, window: 0, received: none, handled: none, granted: none }
-    this.#subscriptions.set(key, subscription)
+    const subscription: Subscribed = { by, from, id: 0, on: false, epoch: '', next: 0, window: 0, received: none, handled: none, granted: none }
+    this.#subscriptions.set(by, subscription)
     if (this.#line.online) this.#ask(subscription)
   }
 
-  remove(key: number): void {
-    const subscription = this.#subscriptions.get(key)
-    this.#subscriptions.delete(key)
+  remove(by: Subscriber): void {
+    const subscription = this.#subscriptions.get(by)
+    this.#subscriptions.delete(by)
     if (subscription?.id && this.#line.online) this.#leave(subscription)
   }
 
@@ -68,16 +69,16 @@ export class Following {
   }
 
   #ask(subscription: Subscribed): void {
-    const { key, from, received = 0, handled = 0 } = subscription
+    const { by, from, received = 0, handled = 0 } = subscription
     const id = ++this.#lastId
     const window = Math.max(0, this.#line.limits.creditBytes - received + handled)
     Object.assign(subscription, { id, window, on: false })
     this.#line.ask('subscribe', { topic: this.#line.topic, subscription: id, from, window }, (result, error) => {
-      if (this.#subscriptions.get(key) !== subscription || subscription.id !== id) return
+      if (this.#subscriptions.get(by) !== subscription || subscription.id !== id) return
       if (error?.retryable) this.#line.lose(error)
       else if (error || !isSubscribed(result)) {
-        this.#subscriptions.delete(key)
-        this.#line.emit({ name: 'subscribe-failed', key, error: error ?? trouble('bad_frame') })
+        this.#subscriptions.delete(by)
+        this.#line.emit({ name: 'subscribe-failed', by, error: error ?? trouble('bad_frame') })
       } else this.#start(subscription, result)
     })
   }
@@ -93,7 +94,7 @@ export class Following {
   }
 
   #start(subscription: Subscribed, { cursor, head, gap }: SubscribeResult): void {
-    const { key, window } = subscription
+    const { by, window } = subscription
     const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
     if (epoch !== subscription.epoch) subscription.received = subscription.handled = undefined
     const narrow = window < this.#line.limits.creditBytes
@@ -101,9 +102,9 @@ export class Following {
     // grant comes as soon as something was handled.
     subscription.granted = offset < head || narrow ? Number.NEGATIVE_INFINITY : undefined
     subscription.on = true
-    if (gap) this.#line.emit({ name: 'gap', key, epoch, gap, through: undefined })
+    if (gap) this.#line.emit({ name: 'gap', by, epoch, gap, through: undefined })
     this.#moved(subscription, epoch, offset)
-    this.#line.emit({ name: 'started', key, epoch, next: offset, head })
+    this.#line.emit({ name: 'started', by, epoch, next: offset, head })
     // A narrow window left room for what lay unhandled then. Some of it may be handled by now; in another log all of it is void.
     if (narrow && subscription.handled === undefined) this.#again(subscription)
     else if (narrow) this.#grant(subscription)
@@ -120,13 +121,13 @@ export class Following {
     if (!isDeliver(batch)) return
     const subscription = this.#at(batch)
     if (!subscription || batch.next === batch.first) return
-    const { key, epoch } = subscription
+    const { by, epoch } = subscription
     // What the window was counted from is known only roughly: a UTF-16 unit makes up to 3 bytes.
     subscription.granted ??= batch.through - 3 * size
     subscription.handled ??= batch.through - size
     subscription.received = batch.through
     this.#moved(subscription, epoch, batch.next)
-    this.#line.emit({ name: 'batch', key, epoch, batch })
+    this.#line.emit({ name: 'batch', by, epoch, batch })
   }
 
   gap(params: unknown): void {
@@ -134,10 +135,10 @@ export class Following {
     const { from, to, reason, through } = params
     const subscription = this.#at({ subscription: params.subscription, first: from })
     if (!subscription) return
-    const { key, epoch } = subscription
+    const { by, epoch } = subscription
     subscription.received = through
     this.#moved(subscription, epoch, to)
-    this.#line.emit({ name: 'gap', key, epoch, gap: { from, to, reason }, through })
+    this.#line.emit({ name: 'gap', by, epoch, gap: { from, to, reason }, through })
   }
 
   /** The subscription that stands where a range starts. One that stands elsewhere misses something. */
@@ -150,8 +151,8 @@ export class Following {
     return undefined
   }
 
-  handled(key: number, cursor: Cursor, through: number): void {
-    const subscription = this.#subscriptions.get(key)
+  handled(by: Subscriber, cursor: Cursor, through: number): void {
+    const subscription = this.#subscriptions.get(by)
     // Byte positions of another epoch are another log's.
     if (!subscription || !cursor.startsWith(subscription.epoch) || through <= (subscription.handled ?? 0)) return
     subscription.handled = through

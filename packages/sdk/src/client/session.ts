@@ -6,7 +6,7 @@ import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { From, GapFacts } from '../protocol/frames/subscribe.ts'
 import { HEARTBEAT, PROTOCOL } from '../protocol/version.ts'
-import { type Trouble, trouble, troubleOf } from './errors.ts'
+import { type MessError, type Trouble, trouble, troubleOf } from './errors.ts'
 import { Following } from './following.ts'
 import { isHello, isHistory } from './guards.ts'
 import type { Answer, Line } from './line.ts'
@@ -30,19 +30,19 @@ export type SessionEvent =
   | { readonly name: 'opened'; readonly generation: number }
   /** A frame of `size` characters, or text that is none. */
   | { readonly name: 'heard'; readonly generation: number; readonly frame: Frame | 'heartbeat' | undefined; readonly size: number }
-  | { readonly name: 'lost'; readonly generation: number; readonly code?: number }
+  | { readonly name: 'lost'; readonly generation: number; readonly code?: number | undefined }
   | { readonly name: 'token'; readonly token: string | undefined }
   | { readonly name: 'token-failed' }
-  | { readonly name: 'subscribe'; readonly key: number; readonly from: From }
-  | { readonly name: 'unsubscribe'; readonly key: number }
+  | { readonly name: 'subscribe'; readonly by: Subscriber; readonly from: From }
+  | { readonly name: 'unsubscribe'; readonly by: Subscriber }
   /** The consumer has handled everything up to this cursor, which is this byte position of the log. */
-  | { readonly name: 'handled'; readonly key: number; readonly cursor: Cursor; readonly through: number }
+  | { readonly name: 'handled'; readonly by: Subscriber; readonly cursor: Cursor; readonly through: number }
   /** There is something new in the publisher. */
   | { readonly name: 'publish' }
   /** The refusals that were reported are recorded; what stands behind them may go on. */
   | { readonly name: 'noted' }
-  | { readonly name: 'history'; readonly key: number; readonly params: Omit<HistoryParams, 'topic'> }
-  | { readonly name: 'forget-history'; readonly key: number }
+  | { readonly name: 'history'; readonly by: Reader }
+  | { readonly name: 'forget-history'; readonly by: Reader }
   | { readonly name: 'due' }
   | { readonly name: 'hint' }
   | { readonly name: 'close' }
@@ -54,16 +54,29 @@ export type SessionEffect =
   | { readonly name: 'hang-up' }
   | { readonly name: 'wake-at'; readonly at: number }
   | { readonly name: 'connection'; readonly state: Connection; readonly error: Trouble | undefined }
-  | { readonly name: 'started'; readonly key: number; readonly epoch: string; readonly next: number; readonly head: number }
-  | { readonly name: 'batch'; readonly key: number; readonly epoch: string; readonly batch: DeliverParams }
-  | { readonly name: 'gap'; readonly key: number; readonly epoch: string; readonly gap: GapFacts; readonly through: number | undefined }
-  | { readonly name: 'subscribe-failed'; readonly key: number; readonly error: Trouble }
+  | { readonly name: 'started'; readonly by: Subscriber; readonly epoch: string; readonly next: number; readonly head: number }
+  | { readonly name: 'batch'; readonly by: Subscriber; readonly epoch: string; readonly batch: DeliverParams }
+  | { readonly name: 'gap'; readonly by: Subscriber; readonly epoch: string; readonly gap: GapFacts; readonly through: number | undefined }
+  | { readonly name: 'subscribe-failed'; readonly by: Subscriber; readonly error: Trouble }
   /** Fates of published messages, in order. After a refusal nothing is sent until `noted`. */
   | { readonly name: 'fates'; readonly epoch: string; readonly fates: readonly Fate[] }
   /** The home does not know this publisher any more; whether its unacked messages are stored cannot be told. */
   | { readonly name: 'publisher-lost'; readonly error: Trouble }
-  | { readonly name: 'page'; readonly key: number; readonly page: HistoryResult }
-  | { readonly name: 'page-failed'; readonly key: number; readonly error: Trouble }
+  /** Exactly one of the two is there. */
+  | { readonly name: 'page'; readonly by: Reader; readonly page: HistoryResult | undefined; readonly error: Trouble | undefined }
+
+/** Who asked, and hears the answers. The session only tells one from another. */
+export interface Subscriber {
+  started(start: Extract<SessionEffect, { name: 'started' }>): void
+  batch(batch: DeliverParams, epoch: string): void
+  gap(gap: GapFacts, epoch: string, through: number | undefined): void
+  failed(error: MessError): void
+}
+
+export interface Reader {
+  readonly params: Omit<HistoryParams, 'topic'>
+  page(page: HistoryResult | undefined, error: Trouble | undefined): void
+}
 
 export interface SessionOptions {
   readonly topic: string
@@ -90,7 +103,7 @@ export class Session {
   readonly #line: Line
   readonly #following: Following
   readonly #sending: Sending
-  readonly #histories = new Map<number, Omit<HistoryParams, 'topic'>>()
+  readonly #readers = new Set<Reader>()
   #out: SessionEffect[] = []
   #state: Connection = 'idle'
   #generation = 0
@@ -158,21 +171,21 @@ export class Session {
       case 'token-failed':
         return this.#tokenFailed()
       case 'subscribe':
-        return this.#following.add(event.key, event.from)
+        return this.#following.add(event.by, event.from)
       case 'unsubscribe':
-        return this.#following.remove(event.key)
+        return this.#following.remove(event.by)
       case 'handled':
-        return this.#following.handled(event.key, event.cursor, event.through)
+        return this.#following.handled(event.by, event.cursor, event.through)
       case 'publish':
         return this.#sending.flush()
       case 'noted':
         return this.#sending.noted()
       case 'history':
-        this.#histories.set(event.key, event.params)
-        if (this.#line.online) this.#askHistory(event.key, event.params)
+        this.#readers.add(event.by)
+        if (this.#line.online) this.#read(event.by)
         return
       case 'forget-history':
-        this.#histories.delete(event.key)
+        this.#readers.delete(event.by)
         return
       case 'due':
         this.#wakeAt = NEVER
@@ -187,7 +200,7 @@ export class Session {
 
   /** What follows from every event: a link that is wanted, or not any more, and the next alarm. */
   #rest({ name }: SessionEvent): void {
-    const wanted = this.#following.size > 0 || this.#histories.size > 0 || this.#sending.size > 0
+    const wanted = this.#following.size > 0 || this.#readers.size > 0 || this.#sending.size > 0
     if (wanted) {
       this.#lingerAt = NEVER
       if (this.#state === 'idle') this.#ask('first')
@@ -265,7 +278,7 @@ export class Session {
     this.#renewIn(hello.expiresInMs)
     this.#enter('online')
     this.#following.resume()
-    for (const [key, params] of this.#histories) this.#askHistory(key, params)
+    for (const reader of this.#readers) this.#read(reader)
     this.#sending.flush()
   }
 
@@ -373,10 +386,11 @@ export class Session {
     }
   }
 
-  #askHistory(key: number, params: Omit<HistoryParams, 'topic'>): void {
-    this.#line.ask('history', { topic: this.#options.topic, ...params }, (page, error) => {
-      if (!this.#histories.delete(key)) return
-      this.#out.push(isHistory(page) ? { name: 'page', key, page } : { name: 'page-failed', key, error: error ?? trouble('bad_frame') })
+  #read(by: Reader): void {
+    this.#line.ask('history', { topic: this.#options.topic, ...by.params }, (page, error) => {
+      if (!this.#readers.delete(by)) return
+      if (isHistory(page)) this.#out.push({ name: 'page', by, page, error: undefined })
+      else this.#out.push({ name: 'page', by, page: undefined, error: error ?? trouble('bad_frame') })
     })
   }
 }

@@ -2,8 +2,10 @@ import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import { Alarm, now } from '../platform.ts'
 import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
-import { MessError } from './errors.ts'
+import { type Gap, MessError } from './errors.ts'
+import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { Message } from './message.ts'
+import type { Subscriber } from './session.ts'
 import type { SubscribeOptions, TopicHost } from './topic.ts'
 
 /** A running subscription. */
@@ -27,7 +29,7 @@ interface Setup<T> {
   readonly options: SubscribeOptions
 }
 
-export class Subscribing<T> implements Subscription {
+export class Subscribing<T> implements Subscription, Subscriber {
   readonly ready: Promise<{ cursor: Cursor }>
   readonly done: Promise<void>
   readonly #setup: Setup<T>
@@ -37,9 +39,9 @@ export class Subscribing<T> implements Subscription {
   #end!: () => void
   #fail!: (error: MessError) => void
   #stopped = false
-  #linked = false
-  #head: { epoch: string; offset: number } | undefined
-  #channel: ReturnType<Channel['subscribe']> | undefined
+  /** Where the log ended when this link was told. */
+  #head: Cursor | undefined
+  #channel: Channel | undefined
   #release: (() => void) | undefined
   readonly #retry = new Alarm(() => this.#again?.())
   #again: (() => void) | undefined
@@ -84,9 +86,9 @@ export class Subscribing<T> implements Subscription {
   get state(): Subscription['state'] {
     if (this.#stopped) return 'stopped'
     if (!this.#head) return 'starting'
-    if (!this.#linked) return 'paused'
+    if (this.#channel?.connection !== 'online') return 'paused'
     const cursor = this.#consumer.cursor
-    return cursor !== undefined && cursor >= makeCursor(this.#head.epoch, this.#head.offset) ? 'live' : 'catching-up'
+    return cursor !== undefined && cursor >= this.#head ? 'live' : 'catching-up'
   }
 
   stop(): void {
@@ -117,30 +119,33 @@ export class Subscribing<T> implements Subscription {
 
   #open(from: NonNullable<SubscribeOptions['from']>): void {
     const { host, topic } = this.#setup
-    this.#channel = host.channel(topic).subscribe(
-      {
-        consumer: this.#consumer,
-        started: (epoch, next, head) => {
-          const cursor = makeCursor(epoch, next)
-          this.#linked = true
-          this.#head = { epoch, offset: head }
-          this.#consumer.start(cursor)
-          this.#started({ cursor })
-        },
-        linked: (online) => {
-          // Online again, it is live only once its home has told where it stands.
-          if (!online) this.#linked = false
-        },
-        failed: (error) => this.#finish(error),
-      },
-      from,
-    )
+    this.#channel = host.channel(topic)
+    this.#channel.post({ name: 'subscribe', by: this, from })
+  }
+
+  started({ epoch, next, head }: { epoch: string; next: number; head: number }): void {
+    const cursor = makeCursor(epoch, next)
+    this.#head = makeCursor(epoch, head)
+    this.#consumer.start(cursor)
+    this.#started({ cursor })
+  }
+
+  batch(batch: DeliverParams, epoch: string): void {
+    this.#consumer.batch(batch, epoch)
+  }
+
+  gap(gap: Gap, epoch: string, through: number | undefined): void {
+    this.#consumer.gap(gap, epoch, through)
+  }
+
+  failed(error: MessError): void {
+    this.#finish(error)
   }
 
   #handled(cursor: Cursor, through: number | undefined): void {
     const { host, topic, options } = this.#setup
     if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
-    if (through !== undefined) this.#channel?.handled(cursor, through)
+    if (through !== undefined) this.#channel?.post({ name: 'handled', by: this, cursor, through })
   }
 
   #later(task: () => void, ms: number): void {
@@ -152,7 +157,7 @@ export class Subscribing<T> implements Subscription {
     if (this.#stopped) return
     this.#stopped = true
     this.#consumer.stop()
-    this.#channel?.stop()
+    this.#channel?.post({ name: 'unsubscribe', by: this })
     this.#release?.()
     this.#retry.clear()
     const { host, options } = this.#setup

@@ -3,11 +3,11 @@ import { losable } from '../link/losable.ts'
 import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
+import { hash, isFree, onPage, randomName, takeLock } from '../platform.ts'
+import { IndexedDBStore } from '../store/indexeddb.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
-import { IndexedDBStore } from '../store/indexeddb.ts'
 import { MemoryStore } from '../store/memory.ts'
-import { hash, isFree, onPage, randomName, takeLock } from '../platform.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { MessError } from './errors.ts'
@@ -61,7 +61,11 @@ export class TabParts implements Parts {
     const links = url === undefined ? new TabLinks(this.#bus) : losable(webSocketLinks(url))
     this.#links = links
     this.open = links.open
-    this.outbox = new DurableOutbox({ events, bus: this.#bus, isAlive: async (tab) => !(await isFree(this.#aliveName(tab))) })
+    this.outbox = new DurableOutbox({
+      events,
+      bus: this.#bus,
+      isAlive: async (tab) => !(await isFree(this.#aliveName(tab))),
+    })
     this.#bus.on('open', (_, tab) => this.#watch(tab))
     this.#unlisten = onPage({ hide: () => this.#leave(), show: () => this.#comeBack() })
     this.#started = this.#start()
@@ -131,6 +135,7 @@ export class TabParts implements Parts {
     this.#alive = await this.#take(this.#aliveName(this.#bus.id), presence.signal)
     if (!this.#alive) return
     this.#bus.open(this.#name)
+    this.#bus.post('hello', undefined)
     this.#links.renew?.()
     void this.#elect(presence.signal)
   }
@@ -155,7 +160,10 @@ export class TabParts implements Parts {
           retention: this.#options.retention,
           term,
           store: (topic) => new IndexedDBStore(database, topic, term),
-          onFailed: (topic, cause) => this.#events.report(new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { cause })),
+          onFailed: (topic, cause) =>
+            this.#events.report(
+              new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { cause }),
+            ),
         })
         this.#lead(this.#homes)
       }
@@ -217,7 +225,7 @@ export class TabParts implements Parts {
 
 /** Server, application and user: whoever differs in one of them shares nothing. */
 async function nameOf({ url, name, user }: TabOptions): Promise<string> {
-  const server = url === undefined ? 'local' : new URL(url).host + new URL(url).pathname
+  const server = url === undefined ? 'local' : new URL(url).host + new URL(url).pathname.replace(/\/$/, '')
   return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
 }
 

@@ -3,6 +3,8 @@ import type { AckRange, Refusal } from '../store/indexeddb-outbox.ts'
 
 /** What the tabs of one origin, application and user tell each other. Hints but for the frames: the truth is in IndexedDB. */
 export interface TabMessages {
+  /** The sender is new here. */
+  hello: undefined
   /** The sender holds the lock now: it has the homes and drains the outbox. Links to earlier holders are dead. */
   holder: undefined
   /** To the holder, whoever it is: open a link. `link` is the sender's number for it. */

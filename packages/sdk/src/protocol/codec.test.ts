@@ -51,7 +51,11 @@ describe('what goes over the wire', () => {
   })
 
   it('writes requests, notifications and results as JSON-RPC 2.0', () => {
-    const frames = [encodeRequest(1, 'hello', { versions: [1] }), encodeNotification('credit', { through: 5 }), encodeResult(1, {})]
+    const frames = [
+      encodeRequest(1, 'hello', { versions: [1] }),
+      encodeNotification('credit', { through: 5 }),
+      encodeResult(1, {}),
+    ]
 
     expect(frames).toEqual([
       '{"jsonrpc":"2.0","id":1,"method":"hello","params":{"versions":[1]}}',
@@ -82,7 +86,11 @@ const payload = fc.json()
 it('carries any JSON from publish to delivery without changing a character', () => {
   fc.assert(
     fc.property(fc.array(payload, { minLength: 1, maxLength: 20 }), (payloads) => {
-      const text = encodePublish(1, { topic: 't', publisher: 'p0000001', after: 0, first: 1 }, payloads.join(LINE_BREAK))
+      const text = encodePublish(
+        1,
+        { topic: 't', publisher: 'p0000001', after: 0, first: 1 },
+        payloads.join(LINE_BREAK),
+      )
       const stored = splitLines(text)?.body ?? ''
       const delivered = encodeDeliver(1, { first: 0, next: payloads.length, runs: '', body: stored }, 0)
 
@@ -93,14 +101,25 @@ it('carries any JSON from publish to delivery without changing a character', () 
 })
 
 it('splits nothing that has no payload lines', () => {
-  const frames = ['', '\n', '\n]}}', '{"a":[\n]}}', encodeRequest(1, 'hello', { versions: [1] }), '{\n"a":1\n}', encodePublish(1, { topic: 't', publisher: 'p0000001', after: 0, first: 1 }, '')]
+  const frames = [
+    '',
+    '\n',
+    '\n]}}',
+    '{"a":[\n]}}',
+    encodeRequest(1, 'hello', { versions: [1] }),
+    '{\n"a":1\n}',
+    encodePublish(1, { topic: 't', publisher: 'p0000001', after: 0, first: 1 }, ''),
+  ]
 
   expect(frames.map(splitLines)).toEqual(frames.map(() => undefined))
 })
 
-it.each(['', 'hello', '[]', '[{"jsonrpc":"2.0"}]', 'null', '7', '"text"', 'true', '{', '\ufeff{}'])('reads no frame from %j', (text) => {
-  expect(parseFrame(text)).toBeUndefined()
-})
+it.each(['', 'hello', '[]', '[{"jsonrpc":"2.0"}]', 'null', '7', '"text"', 'true', '{', '\ufeff{}'])(
+  'reads no frame from %j',
+  (text) => {
+    expect(parseFrame(text)).toBeUndefined()
+  },
+)
 
 it('reads any object as a frame', () => {
   expect(parseFrame('{"id":1,"result":{}}')).toEqual({ id: 1, result: {} })

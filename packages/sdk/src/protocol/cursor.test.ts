@@ -3,7 +3,10 @@ import { expect, it } from 'vitest'
 import { isEpoch, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
 
 const epoch = fc
-  .record({ nowMs: fc.integer({ min: 0, max: 36 ** 9 - 1 }), random: fc.double({ min: 0, max: 0.999999, noNaN: true }) })
+  .record({
+    nowMs: fc.integer({ min: 0, max: 36 ** 9 - 1 }),
+    random: fc.double({ min: 0, max: 0.999999, noNaN: true }),
+  })
   .map(({ nowMs, random }) => makeEpoch(nowMs, () => random))
 const offset = fc.maxSafeNat()
 

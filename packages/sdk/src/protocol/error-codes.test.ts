@@ -31,11 +31,14 @@ it.each(rows)('%s has an HTTP status of a failure', (_code, { http }) => {
   expect(http).toBeLessThan(600)
 })
 
-it.each(rows.filter(([, { close }]) => close !== undefined))('%s closes with a code that says whether to come back', (_code, { close, retryable }) => {
-  expect(close).toBeGreaterThanOrEqual(4000)
-  expect(close).toBeLessThan(5000)
-  expect((close as number) < 4500).toBe(retryable)
-})
+it.each(rows.filter(([, { close }]) => close !== undefined))(
+  '%s closes with a code that says whether to come back',
+  (_code, { close, retryable }) => {
+    expect(close).toBeGreaterThanOrEqual(4000)
+    expect(close).toBeLessThan(5000)
+    expect((close as number) < 4500).toBe(retryable)
+  },
+)
 
 it('gives every failure that closes a link a close code of its own', () => {
   const codes = rows.flatMap(([, { close }]) => close ?? [])

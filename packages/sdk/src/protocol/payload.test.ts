@@ -17,7 +17,18 @@ describe('a value at the call', () => {
   })
 
   it('is refused, or else written as a line that every home takes', () => {
-    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withNullPrototype: true, withSparseArray: true, withBoxedValues: true, withObjectString: true, stringUnit: 'binary' })
+    const anything = fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withSet: true,
+      withTypedArray: true,
+      withNullPrototype: true,
+      withSparseArray: true,
+      withBoxedValues: true,
+      withObjectString: true,
+      stringUnit: 'binary',
+    })
 
     fc.assert(
       fc.property(anything, (value) => {
@@ -84,7 +95,7 @@ describe('a value at the call', () => {
 
   it('is refused if it contains itself', () => {
     const loop: Record<string, unknown> = {}
-    loop['self'] = { again: [loop] }
+    loop.self = { again: [loop] }
 
     expect(payloadFault(loop)?.code).toBe('too_deep')
   })
@@ -126,15 +137,24 @@ describe('a line at the border', () => {
     }
 
     fc.assert(
-      fc.property(fc.oneof(fc.json(), fc.string(), fc.string({ unit: fc.constantFrom('[', ']', '{', '}', '"', '1', ',', ':', '\\', 'u') })), (line) => {
-        expect(lineFault(line)?.code === undefined).toBe(reads(line) && !/\\ud[89a-f]/i.test(line))
-      }),
+      fc.property(
+        fc.oneof(
+          fc.json(),
+          fc.string(),
+          fc.string({ unit: fc.constantFrom('[', ']', '{', '}', '"', '1', ',', ':', '\\', 'u') }),
+        ),
+        (line) => {
+          expect(lineFault(line)?.code === undefined).toBe(reads(line) && !/\\ud[89a-f]/i.test(line))
+        },
+      ),
       { numRuns: 2_000 },
     )
   })
 
   it('is refused for a lone surrogate however it is written', () => {
-    const half = fc.integer({ min: 0xd800, max: 0xdfff }).map((unit) => ({ raw: String.fromCharCode(unit), escaped: `\\u${unit.toString(16)}` }))
+    const half = fc
+      .integer({ min: 0xd800, max: 0xdfff })
+      .map((unit) => ({ raw: String.fromCharCode(unit), escaped: `\\u${unit.toString(16)}` }))
 
     fc.assert(
       fc.property(half, fc.boolean(), fc.boolean(), ({ raw, escaped }, asKey, asRaw) => {
@@ -146,7 +166,9 @@ describe('a line at the border', () => {
   })
 
   it('takes a pair however it is written', () => {
-    expect(['"🚀"', '"\\ud83d\\ude80"', '"\\uD83D\\uDE80"', '"\\ud83d\ude80"'].map((line) => lineFault(line)?.code)).toEqual([undefined, undefined, undefined, undefined])
+    expect(
+      ['"🚀"', '"\\ud83d\\ude80"', '"\\uD83D\\uDE80"', '"\\ud83d\ude80"'].map((line) => lineFault(line)?.code),
+    ).toEqual([undefined, undefined, undefined, undefined])
   })
 
   it('is looked into for depth however short it is', () => {

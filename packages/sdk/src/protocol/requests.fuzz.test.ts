@@ -1,18 +1,64 @@
 import { expect, it } from 'vitest'
+import { generator } from '../../../../test/support/random.ts'
 import { ERRORS } from './error-codes.ts'
 import { LIMITS } from './limits.ts'
 import { decodeRequest } from './requests.ts'
-import { generator } from '../../../../test/support/random.ts'
 
 const FRAMES = 200_000
 const PART_FRAMES = 20_000
 
 const PIECES = [
-  '{', '}', '[', ']', ',', ':', '"', '\n', ',\n', '\r', '\\', '\\u', '\\ud83d', '\ud83d', '\ude80', '\u2028', '\ufeff', '\0', ' ',
-  '0', '-1', '1e999', '9007199254740993', '1.5', 'null', 'true', 'NaN', '""', '[]', '{}', '"messages":[', '"messages":[\n', '\n]}}', ']}}',
-  '"params":', '"jsonrpc":"2.0"', '"method":"publish"', '"method":"hello"', '"id":1', '"id":null', '"__proto__":', '"constructor":',
-  '"topic":"chat"', '"topic":"r\u043eoms"', '"keys":[null]', '"from":"now"', '"from":"0mi8zq4k0abcdefg_0000000000000001"', 'messkit:ping',
-  '['.repeat(70), ']'.repeat(70), 'x'.repeat(300),
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  '"',
+  '\n',
+  ',\n',
+  '\r',
+  '\\',
+  '\\u',
+  '\\ud83d',
+  '\ud83d',
+  '\ude80',
+  '\u2028',
+  '\ufeff',
+  '\0',
+  ' ',
+  '0',
+  '-1',
+  '1e999',
+  '9007199254740993',
+  '1.5',
+  'null',
+  'true',
+  'NaN',
+  '""',
+  '[]',
+  '{}',
+  '"messages":[',
+  '"messages":[\n',
+  '\n]}}',
+  ']}}',
+  '"params":',
+  '"jsonrpc":"2.0"',
+  '"method":"publish"',
+  '"method":"hello"',
+  '"id":1',
+  '"id":null',
+  '"__proto__":',
+  '"constructor":',
+  '"topic":"chat"',
+  '"topic":"r\u043eoms"',
+  '"keys":[null]',
+  '"from":"now"',
+  '"from":"0mi8zq4k0abcdefg_0000000000000001"',
+  'messkit:ping',
+  '['.repeat(70),
+  ']'.repeat(70),
+  'x'.repeat(300),
 ] as const
 
 const FRAMES_OF_OURS = [
@@ -34,30 +80,39 @@ function makeFrame(random: Random): string {
   for (let changes = random.below(4); changes > 0; changes--) {
     const from = random.below(text.length + 1)
     const to = Math.min(text.length, from + random.below(random.below(4) === 0 ? 60 : 4))
-    const put = [() => '', () => random.pick(PIECES), () => text.slice(from, to).repeat(2), () => String.fromCharCode(random.below(0x1_0000))]
+    const put = [
+      () => '',
+      () => random.pick(PIECES),
+      () => text.slice(from, to).repeat(2),
+      () => String.fromCharCode(random.below(0x1_0000)),
+    ]
     text = text.slice(0, from) + random.pick(put)() + text.slice(to)
   }
   return text
 }
 
-it.each(Array.from({ length: FRAMES / PART_FRAMES }, (_, part) => part))('no frame makes the reader throw or answer out of the table, part %i', (part) => {
-  const random = generator(`frames ${part}`)
-  let understood = 0
+it.each(Array.from({ length: FRAMES / PART_FRAMES }, (_, part) => part))(
+  'no frame makes the reader throw or answer out of the table, part %i',
+  (part) => {
+    const random = generator(`frames ${part}`)
+    let understood = 0
 
-  for (let i = 0; i < PART_FRAMES; i++) {
-    const text = makeFrame(random)
-    let wrong: unknown
-    try {
-      const request = decodeRequest(text)
-      if ('fault' in request) wrong = request.fault.code in ERRORS && request.fault.message.length < 200 ? undefined : request
-      else understood++
-      if ('lines' in request && request.lines.count > LIMITS.messagesPerFrame) wrong = request
-    } catch (error) {
-      wrong = error
+    for (let i = 0; i < PART_FRAMES; i++) {
+      const text = makeFrame(random)
+      let wrong: unknown
+      try {
+        const request = decodeRequest(text)
+        if ('fault' in request)
+          wrong = request.fault.code in ERRORS && request.fault.message.length < 200 ? undefined : request
+        else understood++
+        if ('lines' in request && request.lines.count > LIMITS.messagesPerFrame) wrong = request
+      } catch (error) {
+        wrong = error
+      }
+      if (wrong !== undefined) expect.fail(`${random.seed}, frame ${i}: ${JSON.stringify(text)}\n${String(wrong)}`)
     }
-    if (wrong !== undefined) expect.fail(`${random.seed}, frame ${i}: ${JSON.stringify(text)}\n${String(wrong)}`)
-  }
 
-  // Else the frames were so bad that nothing behind the first check was reached.
-  expect(understood / PART_FRAMES).toBeGreaterThan(0.1)
-})
+    // Else the frames were so bad that nothing behind the first check was reached.
+    expect(understood / PART_FRAMES).toBeGreaterThan(0.1)
+  },
+)

@@ -98,12 +98,19 @@ describe('a frame that is none', () => {
     expect(decodeRequest(text)).toMatchObject({ id: null, fault: { code: 'bad_json' } })
   })
 
-  it.each(['null', 'true', '7', '-0', '"hello"', '[]', '[[]]', '{}', '[{"jsonrpc":"2.0","id":1,"method":"hello","params":{}}]'])(
-    'is JSON, but no JSON-RPC request: %s',
-    (text) => {
-      expect(decodeRequest(text)).toMatchObject({ id: null, fault: { code: 'bad_frame' } })
-    },
-  )
+  it.each([
+    'null',
+    'true',
+    '7',
+    '-0',
+    '"hello"',
+    '[]',
+    '[[]]',
+    '{}',
+    '[{"jsonrpc":"2.0","id":1,"method":"hello","params":{}}]',
+  ])('is JSON, but no JSON-RPC request: %s', (text) => {
+    expect(decodeRequest(text)).toMatchObject({ id: null, fault: { code: 'bad_frame' } })
+  })
 
   it.each([
     ['no version', { id: 5, method: 'hello', params: HELLO }],
@@ -156,7 +163,9 @@ describe('fields', () => {
     ['credit', { topic: 'chat', subscription: 1, through: 5 }],
     ['history', HISTORY],
   ]
-  const missing = complete.flatMap(([method, params]) => Object.keys(params).map((field) => ({ method, params, field })))
+  const missing = complete.flatMap(([method, params]) =>
+    Object.keys(params).map((field) => ({ method, params, field })),
+  )
 
   it.each(missing)('$method without $field names the field', ({ method, params, field }) => {
     const { [field]: _left, ...rest } = params
@@ -168,7 +177,8 @@ describe('fields', () => {
   })
 
   it.each(missing)('$method refuses $field of another type', ({ method, params, field }) => {
-    const fits = (value: unknown) => typeof value === typeof params[field] && Array.isArray(value) === Array.isArray(params[field])
+    const fits = (value: unknown) =>
+      typeof value === typeof params[field] && Array.isArray(value) === Array.isArray(params[field])
     // Text is an allowed token, and a name that nobody uses yet is still a name.
     const wrong = WRONG.filter((value) => !fits(value) || value === '' || typeof value === 'number')
 
@@ -216,19 +226,35 @@ describe('fields', () => {
     },
   )
 
-  it.each(['', '/', 'a//b', '..', '_mine', 'r\u043eoms', '\uff52ooms', 'caf\u00e9', 'cafe\u0301', 'rooms\n', 'x'.repeat(201)])(
-    'the topic %j is no name',
-    (topic) => {
-      const texts = [publish(['1'], { topic }), encodeRequest(1, 'subscribe', { ...SUBSCRIBE, topic }), encodeRequest(1, 'history', { ...HISTORY, topic })]
+  it.each([
+    '',
+    '/',
+    'a//b',
+    '..',
+    '_mine',
+    'r\u043eoms',
+    '\uff52ooms',
+    'caf\u00e9',
+    'cafe\u0301',
+    'rooms\n',
+    'x'.repeat(201),
+  ])('the topic %j is no name', (topic) => {
+    const texts = [
+      publish(['1'], { topic }),
+      encodeRequest(1, 'subscribe', { ...SUBSCRIBE, topic }),
+      encodeRequest(1, 'history', { ...HISTORY, topic }),
+    ]
 
-      expect(texts.map(codeOf)).toEqual(['bad_name', 'bad_name', 'bad_name'])
-    },
-  )
+    expect(texts.map(codeOf)).toEqual(['bad_name', 'bad_name', 'bad_name'])
+  })
 
   it.each(['', 'garbage', CURSOR.slice(1), `${CURSOR} `, CURSOR.toUpperCase(), '0mi8zq4k0abcdefg_9999999999999999'])(
     'the cursor %j is not ours',
     (from) => {
-      const texts = [encodeRequest(1, 'subscribe', { ...SUBSCRIBE, from }), encodeRequest(1, 'history', { ...HISTORY, from })]
+      const texts = [
+        encodeRequest(1, 'subscribe', { ...SUBSCRIBE, from }),
+        encodeRequest(1, 'history', { ...HISTORY, from }),
+      ]
 
       expect(texts.map(codeOf)).toEqual(['bad_cursor', 'bad_cursor'])
     },
@@ -254,7 +280,7 @@ describe('fields', () => {
     const text = `{"jsonrpc":"2.0","__proto__":{"id":9},"id":1,"method":"hello","params":{"__proto__":{"versions":[1]},"constructor":1}}`
 
     expect(decodeRequest(text)).toMatchObject({ id: 1, fault: { code: 'bad_params' } })
-    expect(({} as Record<string, unknown>)['versions']).toBeUndefined()
+    expect(({} as Record<string, unknown>).versions).toBeUndefined()
   })
 
   it('never repeats what it was sent', () => {
@@ -268,7 +294,9 @@ describe('fields', () => {
       publish([secret]),
     ]
 
-    const answers = texts.map((text) => JSON.stringify({ ...decodeRequest(text), params: undefined, lines: { body: undefined } }))
+    const answers = texts.map((text) =>
+      JSON.stringify({ ...decodeRequest(text), params: undefined, lines: { body: undefined } }),
+    )
 
     expect(answers.filter((text) => text.includes(secret))).toEqual([])
   })
@@ -357,7 +385,11 @@ describe('payload lines', () => {
   it('survives 200,000 levels of nesting in the head of a frame', () => {
     const deep = '['.repeat(200_000) + ']'.repeat(200_000)
 
-    const codes = [deep, `{"jsonrpc":"2.0","id":1,"method":"hello","params":${deep}}`, `{"jsonrpc":"2.0","id":1,"method":${deep},"params":{}}`].map(codeOf)
+    const codes = [
+      deep,
+      `{"jsonrpc":"2.0","id":1,"method":"hello","params":${deep}}`,
+      `{"jsonrpc":"2.0","id":1,"method":${deep},"params":{}}`,
+    ].map(codeOf)
 
     expect(codes).toEqual(['bad_frame', 'bad_params', 'bad_frame'])
   })
@@ -406,12 +438,27 @@ describe('payload lines', () => {
   })
 
   it.each([
-    ['elsewhere in the frame', '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD},"more":{"messages":[\n1\n]}}'],
+    [
+      'elsewhere in the frame',
+      '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD},"more":{"messages":[\n1\n]}}',
+    ],
     ['in a deeper object', '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"more":{"messages":[\n1\n]}}}'],
-    ['under a key that only ends like it', '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"x\\"messages":[\n1\n]}}'],
-    ['twice', '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"messages":[1,2],"more":0,"messages":[\n1\n]}}'],
-    ['twice, the second elsewhere', '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"messages":[]},"more":{"messages":[\n1\n]}}'],
-    ['in parameters that come twice', '{"jsonrpc":"2.0","params":HEAD},"id":1,"method":"publish","params":HEAD,"messages":[\n1\n]}}'],
+    [
+      'under a key that only ends like it',
+      '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"x\\"messages":[\n1\n]}}',
+    ],
+    [
+      'twice',
+      '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"messages":[1,2],"more":0,"messages":[\n1\n]}}',
+    ],
+    [
+      'twice, the second elsewhere',
+      '{"jsonrpc":"2.0","id":1,"method":"publish","params":HEAD,"messages":[]},"more":{"messages":[\n1\n]}}',
+    ],
+    [
+      'in parameters that come twice',
+      '{"jsonrpc":"2.0","params":HEAD},"id":1,"method":"publish","params":HEAD,"messages":[\n1\n]}}',
+    ],
   ])('refuses messages that another reader of the frame would not find where they are: %s', (_where, frame) => {
     const text = frame.replaceAll('HEAD', JSON.stringify(PUBLISH).slice(0, -1))
 

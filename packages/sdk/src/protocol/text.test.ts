@@ -16,7 +16,19 @@ it('counts the bytes that the platform makes of well-formed text', () => {
 })
 
 it('counts at the edges of one, two, three and four bytes', () => {
-  const edges = ['', '\x00', '\x7f', '\x80', '\u07ff', '\u0800', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\u{10ffff}']
+  const edges = [
+    '',
+    '\x00',
+    '\x7f',
+    '\x80',
+    '\u07ff',
+    '\u0800',
+    '\ud7ff',
+    '\ue000',
+    '\uffff',
+    '\u{10000}',
+    '\u{10ffff}',
+  ]
 
   const counted = edges.map(utf8Bytes)
 

@@ -48,9 +48,13 @@ function describeEntries(entries: object): unknown {
   return sorted(Object.entries(entries).map(([key, value]) => [key, describeSchema(value)] as const))
 }
 
-const sorted = (fields: (readonly [string, unknown])[]) => Object.fromEntries(fields.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+const sorted = (fields: (readonly [string, unknown])[]) =>
+  Object.fromEntries(fields.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 
-const hashOf = (schemas: unknown) => createHash('sha256').update(JSON.stringify(describeSchema(schemas))).digest('hex')
+const hashOf = (schemas: unknown) =>
+  createHash('sha256')
+    .update(JSON.stringify(describeSchema(schemas)))
+    .digest('hex')
 
 it('notices when the wire changes', () => {
   const hash = hashOf(FRAMES)
@@ -84,7 +88,15 @@ it('names the sub-protocol after the current version', () => {
 })
 
 it.each([
-  ['a field more', { requests: { ...REQUESTS, hello: { ...REQUESTS.hello, entries: { ...REQUESTS.hello.entries, extra: UnsubscribeResult } } } }],
+  [
+    'a field more',
+    {
+      requests: {
+        ...REQUESTS,
+        hello: { ...REQUESTS.hello, entries: { ...REQUESTS.hello.entries, extra: UnsubscribeResult } },
+      },
+    },
+  ],
   ['a method less', { requests: { hello: REQUESTS.hello } }],
   ['another type of a field', { requests: { ...REQUESTS, unsubscribe: REQUESTS.credit } }],
 ])('tells apart %s', (_what, change) => {

@@ -6,7 +6,18 @@ import { StoreFull } from './store.ts'
  * when another tab upgrades), so every transaction may be tried again on a fresh one; after three tries the database counts as
  * lost for this tab, and says so.
  */
-export const STORES = ['meta', 'topics', 'outbox', 'acks', 'refused', 'cursors', 'logs', 'heads', 'bodies', 'checkpoints'] as const
+export const STORES = [
+  'meta',
+  'topics',
+  'outbox',
+  'acks',
+  'refused',
+  'cursors',
+  'logs',
+  'heads',
+  'bodies',
+  'checkpoints',
+] as const
 
 export type StoreName = (typeof STORES)[number]
 export type Stores = { readonly [S in StoreName]: IDBObjectStore }
@@ -46,7 +57,11 @@ export class Database {
    * ended without an answer: it may have been committed
    * @throws {StoreFull} and nothing was written
    */
-  async write<T>(stores: readonly StoreName[], durability: Durability, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
+  async write<T>(
+    stores: readonly StoreName[],
+    durability: Durability,
+    work: (stores: Stores, again: boolean) => Promise<T>,
+  ): Promise<T> {
     const result = await this.#run(stores, (db) => db.transaction(stores, 'readwrite', { durability }), work)
     if (this.#state === 'full' && durability === 'strict') this.#state = 'disk'
     return result
@@ -58,7 +73,11 @@ export class Database {
     this.#drop()
   }
 
-  async #run<T>(stores: readonly StoreName[], begin: (db: IDBDatabase) => IDBTransaction, work: (stores: Stores, again: boolean) => Promise<T>): Promise<T> {
+  async #run<T>(
+    stores: readonly StoreName[],
+    begin: (db: IDBDatabase) => IDBTransaction,
+    work: (stores: Stores, again: boolean) => Promise<T>,
+  ): Promise<T> {
     for (let tries = 1; ; tries++) {
       if (this.#closed) throw this.#closed.error
       try {
@@ -88,11 +107,13 @@ export class Database {
   }
 
   async #open(): Promise<IDBDatabase> {
-    const db = await bounded(openVersion(this.#name, VERSION).catch((error: Error) => {
-      // Newer code was here. It keeps what older code reads.
-      if (error.name === 'VersionError') return openVersion(this.#name, undefined)
-      throw error
-    }))
+    const db = await bounded(
+      openVersion(this.#name, VERSION).catch((error: Error) => {
+        // Newer code was here. It keeps what older code reads.
+        if (error.name === 'VersionError') return openVersion(this.#name, undefined)
+        throw error
+      }),
+    )
     db.onclose = () => this.#drop()
     // Somebody wants to upgrade or delete it: a handle that stays open would hold them up for ever.
     db.onversionchange = () => this.#drop()
@@ -100,7 +121,10 @@ export class Database {
   }
 
   #drop(): void {
-    this.#opening?.then((db) => db.close(), () => {})
+    this.#opening?.then(
+      (db) => db.close(),
+      () => {},
+    )
     this.#opening = undefined
   }
 }
@@ -111,7 +135,8 @@ const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError',
 function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
   const request = indexedDB.open(name, version)
   request.onupgradeneeded = () => {
-    for (const store of STORES) if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store)
+    for (const store of STORES)
+      if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store)
   }
   return ask(request)
 }
@@ -128,7 +153,11 @@ function bounded(opening: Promise<IDBDatabase>): Promise<IDBDatabase> {
   })
 }
 
-function transact<T>(tx: IDBTransaction, names: readonly StoreName[], work: (stores: Stores) => Promise<T>): Promise<T> {
+function transact<T>(
+  tx: IDBTransaction,
+  names: readonly StoreName[],
+  work: (stores: Stores) => Promise<T>,
+): Promise<T> {
   const stores = Object.fromEntries(names.map((name) => [name, tx.objectStore(name)])) as Stores
   return new Promise((resolve, reject) => {
     let result: T

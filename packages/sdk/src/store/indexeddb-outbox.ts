@@ -1,7 +1,7 @@
+import { randomName } from '../platform.ts'
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { randomName } from '../platform.ts'
 import { ask, type Database, keysOf, type Stores } from './indexeddb-database.ts'
 
 /**
@@ -115,9 +115,24 @@ export class IndexedDBOutbox {
     let { next } = counter
     for (let from = 0; from < lines.length; ) {
       let to = from
-      for (let chars = 0; to < lines.length && to - from < LIMITS.messagesPerFrame && (to === from || chars < LIMITS.rowBytes); to++) chars += (lines[to] as string).length
+      for (
+        let chars = 0;
+        to < lines.length && to - from < LIMITS.messagesPerFrame && (to === from || chars < LIMITS.rowBytes);
+        to++
+      )
+        chars += (lines[to] as string).length
       const body = lines.slice(from, to).join(LINE_BREAK)
-      const row: Row = { v: 1, topic, publisher: counter.publisher, first: next, count: to - from, origin, number: number + from, keys: keys?.slice(from, to), body }
+      const row: Row = {
+        v: 1,
+        topic,
+        publisher: counter.publisher,
+        first: next,
+        count: to - from,
+        origin,
+        number: number + from,
+        keys: keys?.slice(from, to),
+        body,
+      }
       outbox.put(row, [topic, next])
       rows.push(row)
       next += to - from
@@ -193,10 +208,22 @@ export class IndexedDBOutbox {
     return this.#database.write(['topics', 'outbox', 'acks', 'refused'], 'strict', async (stores, again) => {
       const { refused } = stores
       const message = known<RefusedMessage>(await ask(refused.get(id)))
-      if (!message) return again && (await isKnown(stores, { origin, number: 1 })) ? { rows: [], count: await ask(refused.count()) } : undefined
+      if (!message)
+        return again && (await isKnown(stores, { origin, number: 1 }))
+          ? { rows: [], count: await ask(refused.count()) }
+          : undefined
       const { topic, line, key } = message
       refused.delete(id)
-      return { rows: await this.#place(stores, { topic, origin, number: 1, keys: key === null ? undefined : [key], lines: [line] }), count: await ask(refused.count()) }
+      return {
+        rows: await this.#place(stores, {
+          topic,
+          origin,
+          number: 1,
+          keys: key === null ? undefined : [key],
+          lines: [line],
+        }),
+        count: await ask(refused.count()),
+      }
     })
   }
 
@@ -220,12 +247,31 @@ export class IndexedDBOutbox {
       const found: Found[] = []
       const topics = new Map<string, { rows: Row[]; ring: AckRange[] }>()
       for (const { topic, id, origin, number } of sought) {
-        const { rows, ring } = topics.get(topic) ?? { rows: await rowsIn(outbox, topic), ring: (await ask<AckRange[] | undefined>(acks.get(topic))) ?? [] }
+        const { rows, ring } = topics.get(topic) ?? {
+          rows: await rowsIn(outbox, topic),
+          ring: (await ask<AckRange[] | undefined>(acks.get(topic))) ?? [],
+        }
         topics.set(topic, { rows, ring })
         const ack = ring.find((range) => covers(range, origin, number))
         if (rows.some((row) => covers(row, origin, number))) found.push('waiting')
-        else if (ack) found.push({ ...ack, number, count: 1, offset: ack.offset === undefined ? undefined : ack.offset + number - ack.number })
-        else found.push((await ask<Refusal | undefined>(refused.get(id))) ?? { origin, number, count: 1, offset: undefined, duplicate: true, epoch: '' })
+        else if (ack)
+          found.push({
+            ...ack,
+            number,
+            count: 1,
+            offset: ack.offset === undefined ? undefined : ack.offset + number - ack.number,
+          })
+        else
+          found.push(
+            (await ask<Refusal | undefined>(refused.get(id))) ?? {
+              origin,
+              number,
+              count: 1,
+              offset: undefined,
+              duplicate: true,
+              epoch: '',
+            },
+          )
       }
       return found
     })
@@ -245,16 +291,25 @@ export interface SetAside {
 
 /** @throws if a later version wrote it: it is left as it is */
 function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
-  if (record && record.v !== 1) throw new Error(`The outbox holds a record of version ${record.v}; this build knows version 1. Load the page anew`)
+  if (record && record.v !== 1)
+    throw new Error(`The outbox holds a record of version ${record.v}; this build knows version 1. Load the page anew`)
   return record
 }
 
-function covers({ origin, number, count }: Pick<Row, 'origin' | 'number' | 'count'>, wanted: string, at: number): boolean {
+function covers(
+  { origin, number, count }: Pick<Row, 'origin' | 'number' | 'count'>,
+  wanted: string,
+  at: number,
+): boolean {
   return origin === wanted && number <= at && at < number + count
 }
 
 /** Whether an addition has been stored by a try that did not live to say so. */
-async function isKnown({ outbox, acks, refused }: Stores, { origin, number }: Pick<Row, 'origin' | 'number'>, topic?: string): Promise<boolean> {
+async function isKnown(
+  { outbox, acks, refused }: Stores,
+  { origin, number }: Pick<Row, 'origin' | 'number'>,
+  topic?: string,
+): Promise<boolean> {
   const rows = await rowsIn(outbox, topic)
   const rings: AckRange[][] = await ask(acks.getAll(topic))
   if ([...rows, ...rings.flat()].some((range) => covers(range, origin, number))) return true
@@ -280,10 +335,22 @@ function slice(row: Row, from: number, to = Number.POSITIVE_INFINITY): Row | und
   const end = Math.min(row.count, to - row.first)
   if (start >= end) return undefined
   const body = row.body.split(LINE_BREAK).slice(start, end).join(LINE_BREAK)
-  return { ...row, first: row.first + start, count: end - start, number: row.number + start, keys: row.keys?.slice(start, end), body }
+  return {
+    ...row,
+    first: row.first + start,
+    count: end - start,
+    number: row.number + start,
+    keys: row.keys?.slice(start, end),
+    body,
+  }
 }
 
-function setAside(refused: IDBObjectStore, { topic, origin, number, keys, body }: Row, code: ErrorCode, message: string): Refusal[] {
+function setAside(
+  refused: IDBObjectStore,
+  { topic, origin, number, keys, body }: Row,
+  code: ErrorCode,
+  message: string,
+): Refusal[] {
   return body.split(LINE_BREAK).map((line, i) => {
     const refusal: Refusal = { id: `${origin}-${number + i}`, topic, code, message }
     refused.put({ v: 1, ...refusal, line, key: keys?.[i] ?? null } satisfies RefusedMessage, refusal.id)

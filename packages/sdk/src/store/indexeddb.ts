@@ -31,36 +31,46 @@ export class IndexedDBStore implements LogStore {
   load(newEpoch: string): Promise<Loaded> {
     const topic = this.#topic
     // Relaxed: what is written here is flushed with the first commit, before which nobody was promised anything.
-    return this.#database.write(['logs', 'heads', 'bodies', 'checkpoints'], 'relaxed', async ({ logs, heads, bodies, checkpoints }) => {
-      const log: Log = (await ask(logs.get(topic))) ?? { v: 1, epoch: newEpoch, head: 0, term: 0 }
-      this.#fence(log)
-      logs.put({ ...log, term: this.#term }, topic)
-      const checkpoint: Loaded['checkpoint'] = await ask(checkpoints.getAll(keysOf(topic)))
-      const newest = await nearest(heads, topic, log.head)
-      const tail = newest && { ...newest, body: (await ask(bodies.get([topic, newest.first]))) as string }
-      return { epoch: log.epoch, checkpoint, heads: await headsFrom(heads, topic, checkpointAt(checkpoint)), tail }
-    })
+    return this.#database.write(
+      ['logs', 'heads', 'bodies', 'checkpoints'],
+      'relaxed',
+      async ({ logs, heads, bodies, checkpoints }) => {
+        const log: Log = (await ask(logs.get(topic))) ?? { v: 1, epoch: newEpoch, head: 0, term: 0 }
+        this.#fence(log)
+        logs.put({ ...log, term: this.#term }, topic)
+        const checkpoint: Loaded['checkpoint'] = await ask(checkpoints.getAll(keysOf(topic)))
+        const newest = await nearest(heads, topic, log.head)
+        const tail = newest && { ...newest, body: (await ask(bodies.get([topic, newest.first]))) as string }
+        return { epoch: log.epoch, checkpoint, heads: await headsFrom(heads, topic, checkpointAt(checkpoint)), tail }
+      },
+    )
   }
 
   commit({ expect, replaceTail, append, trimBelow, checkpoint }: Commit): Promise<void> {
     const topic = this.#topic
-    return this.#database.write(['logs', 'heads', 'bodies', 'checkpoints'], 'strict', async ({ logs, heads, bodies, checkpoints }) => {
-      const log: Log | undefined = await ask(logs.get(topic))
-      if (log?.head !== expect.head) throw new StoreConflict(`the log ends at ${log?.head}, not at ${expect.head}`)
-      this.#fence(log)
-      const rows = replaceTail ? [replaceTail, ...append] : append
-      for (const { body, ...head } of rows) {
-        heads.put(head, [topic, head.first])
-        bodies.put(body, [topic, head.first])
-      }
-      for (const [bucket, text] of checkpoint ?? []) checkpoints.put([bucket, text], [topic, bucket])
-      logs.put({ ...log, head: rows.at(-1)?.next ?? log.head }, topic)
-      if (trimBelow === undefined) return
-      const last = await nearest(heads, topic, trimBelow)
-      const below = keysOf(topic, undefined, last && last.next > trimBelow ? last.first : trimBelow)
-      heads.delete(below)
-      bodies.delete(below)
-    })
+    return this.#database.write(
+      ['logs', 'heads', 'bodies', 'checkpoints'],
+      'strict',
+      async ({ logs, heads, bodies, checkpoints }) => {
+        const log: Log | undefined = await ask(logs.get(topic))
+        if (log?.head !== expect.head) throw new StoreConflict(`the log ends at ${log?.head}, not at ${expect.head}`)
+        this.#fence(log)
+        if (replaceTail && (await ask(heads.getKey([topic, replaceTail.first]))) === undefined)
+          throw new StoreConflict('the row that was to be made longer is not there')
+        const rows = replaceTail ? [replaceTail, ...append] : append
+        for (const { body, ...head } of rows) {
+          heads.put(head, [topic, head.first])
+          bodies.put(body, [topic, head.first])
+        }
+        for (const [bucket, text] of checkpoint ?? []) checkpoints.put([bucket, text], [topic, bucket])
+        logs.put({ ...log, head: rows.at(-1)?.next ?? log.head }, topic)
+        if (trimBelow === undefined) return
+        const last = await nearest(heads, topic, trimBelow)
+        const below = keysOf(topic, undefined, last && last.next > trimBelow ? last.first : trimBelow)
+        heads.delete(below)
+        bodies.delete(below)
+      },
+    )
   }
 
   /** A commit answers once it is on the disk. */
@@ -68,7 +78,9 @@ export class IndexedDBStore implements LogStore {
 
   read(from: number, maxBytes: number): Promise<readonly Chunk[]> {
     const topic = this.#topic
-    return this.#database.read(['heads', 'bodies'], async ({ heads, bodies }) => withBodies(bodies, topic, await headsFrom(heads, topic, from, maxBytes)))
+    return this.#database.read(['heads', 'bodies'], async ({ heads, bodies }) =>
+      withBodies(bodies, topic, await headsFrom(heads, topic, from, maxBytes)),
+    )
   }
 
   readBefore(to: number, maxBytes: number): Promise<readonly Chunk[]> {
@@ -91,7 +103,12 @@ async function nearest(heads: IDBObjectStore, topic: string, before: number): Pr
   return cursor?.value as ChunkHead | undefined
 }
 
-async function headsFrom(heads: IDBObjectStore, topic: string, from: number, maxBytes = Number.POSITIVE_INFINITY): Promise<ChunkHead[]> {
+async function headsFrom(
+  heads: IDBObjectStore,
+  topic: string,
+  from: number,
+  maxBytes = Number.POSITIVE_INFINITY,
+): Promise<ChunkHead[]> {
   const before = await nearest(heads, topic, from)
   const range = keysOf(topic, before && before.next > from ? before.first : from)
   const found: ChunkHead[] = []
@@ -111,7 +128,11 @@ function fitting(found: ChunkHead[], maxBytes: number): (value: unknown) => bool
   }
 }
 
-async function withBodies(bodies: IDBObjectStore, topic: string, heads: readonly ChunkHead[]): Promise<readonly Chunk[]> {
+async function withBodies(
+  bodies: IDBObjectStore,
+  topic: string,
+  heads: readonly ChunkHead[],
+): Promise<readonly Chunk[]> {
   const [first] = heads
   const last = heads.at(-1)
   if (!first || !last) return []
