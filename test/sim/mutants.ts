@@ -16,8 +16,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ack before commit',
     file: `${BROKER}/topic-log.ts`,
-    find: "if (this.#appender.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]",
-    plant: "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#appender.empty ? told : [...told, ...this.#commit()] }",
+    find: "if (this.#journal.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]",
+    plant: "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#journal.empty ? told : [...told, ...this.#commit()] }",
   },
   {
     name: 'no dedupe',
@@ -45,7 +45,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a refusal that consumes its number',
-    file: `${BROKER}/topic-log.ts`,
+    file: `${BROKER}/journal.ts`,
     find: 'if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))',
     plant:
       'if (lines.refused) { fates.push(...refusal(first, end, lines.count, lines.refused)); if (lines.refused.index === end) this.#publishers.record(key, { first: first + end, count: 1, offset: -1, at: this.#now }) }',

@@ -89,19 +89,14 @@ describe.each([
   })
 
   it('hands over the chunks that were read, and says when reading fails', async () => {
-    const events: LogEvent[] = []
     const chunks: Chunk[] = []
-    const note = {
-      step: (event: LogEvent) => (
-        events.push(event), event.name === 'due' ? [READ, { ...READ, reader: 5, direction: 'back' as const }] : []
-      ),
-    }
-    const post = drive(note, store({ read: () => answer(chunks), readBefore: fail }), { perform: ignore, now: () => 0 })
+    const log = machine(onDue(READ, { ...READ, reader: 5, direction: 'back' }))
+    const post = drive(log, store({ read: () => answer(chunks), readBefore: fail }), { perform: ignore, now: () => 0 })
 
     post(DUE)
     await turn()
 
-    expect(events.slice(1)).toMatchObject([
+    expect(log.events.slice(1)).toMatchObject([
       { name: 'chunks-read', reader: 4, chunks },
       { name: 'read-failed', reader: 5 },
     ])
@@ -109,12 +104,12 @@ describe.each([
 })
 
 it('carries out all effects of a step before the next event, also where the store answers at once', () => {
-  const log = machine([COMMIT, WAKE])
   const order: string[] = []
-  const post = drive({ step: (event) => (order.push(event.name), log.step(event)) }, store({}), {
-    perform: ({ name }) => order.push(name),
-    now: () => 0,
+  const log = machine((event) => {
+    order.push(event.name)
+    return onDue(COMMIT, WAKE)(event)
   })
+  const post = drive(log, store({}), { perform: ({ name }) => order.push(name), now: () => 0 })
 
   post(DUE)
 
@@ -122,33 +117,24 @@ it('carries out all effects of a step before the next event, also where the stor
 })
 
 it('queues an event that an effect leads to instead of recursing', () => {
-  let depth = 0
-  let deepest = 0
-  let left = 20_000
-  const post = drive(
-    {
-      step: () => {
-        deepest = Math.max(deepest, ++depth)
-        depth--
-        return left-- > 0 ? [READ] : []
-      },
-    },
-    store({}),
-    { perform: ignore, now: () => 0 },
-  )
+  const performed: unknown[] = []
+  const log = machine(() => (log.events.length < 20_000 ? [READ] : []))
+  const post = drive(log, store({}), { perform: (effect) => performed.push(effect), now: () => 0 })
 
   post(DUE)
 
-  expect([left, deepest]).toEqual([-1, 1])
+  // A stack that ran over would be a failure of the machine.
+  expect([log.events.length, performed]).toEqual([20_000, []])
 })
 
 it('asks the clock for each event', () => {
   const times: number[] = []
   let nowMs = 0
-  const post = drive({ step: (_event, at) => (times.push(at), at === 1 ? [COMMIT] : []) }, store({}), {
-    perform: ignore,
-    now: () => ++nowMs,
+  const log = machine((event, nowMs) => {
+    times.push(nowMs)
+    return nowMs === 1 ? onDue(COMMIT)(event) : []
   })
+  const post = drive(log, store({}), { perform: ignore, now: () => ++nowMs })
 
   post(DUE)
   post(DUE)
@@ -157,21 +143,15 @@ it('asks the clock for each event', () => {
 })
 
 describe('a machine that throws', () => {
-  const broken = (effects: LogEffect[]) => {
-    const steps: string[] = []
-    return {
-      steps,
-      step: (event: LogEvent): readonly LogEffect[] => {
-        steps.push(event.name)
-        if (event.name === 'closed') throw new Error('our mistake')
-        return event.name === 'due' ? effects : []
-      },
-    }
-  }
+  const broken = (...effects: LogEffect[]) =>
+    machine((event) => {
+      if (event.name === 'closed') throw new Error('our mistake')
+      return onDue(...effects)(event)
+    })
 
   it('is reported as failed', () => {
     const performed: unknown[] = []
-    const post = drive(broken([]), store({}), { perform: (effect) => performed.push(effect), now: () => 0 })
+    const post = drive(broken(), store({}), { perform: (effect) => performed.push(effect), now: () => 0 })
 
     post({ name: 'closed', link: 1 })
 
@@ -179,7 +159,7 @@ describe('a machine that throws', () => {
   })
 
   it('is never stepped again, not even by a commit that was on its way', async () => {
-    const log = broken([COMMIT])
+    const log = broken(COMMIT)
     const post = drive(log, store({ commit: () => later(undefined) }), { perform: ignore, now: () => 0 })
     post(DUE)
 
@@ -187,6 +167,6 @@ describe('a machine that throws', () => {
     post(DUE)
     await turn()
 
-    expect(log.steps).toEqual(['due', 'closed'])
+    expect(log.names()).toEqual(['due', 'closed'])
   })
 })

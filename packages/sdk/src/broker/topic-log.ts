@@ -1,21 +1,16 @@
-import { encodeError, encodeGoodbye, encodeHistory, encodeResult } from '../protocol/codec.ts'
+import { encodeError, encodeGoodbye, encodeResult } from '../protocol/codec.ts'
 import { makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
-import type { GapFacts } from '../protocol/frames/subscribe.ts'
-import type { Fate } from '../protocol/frames/publish.ts'
 import type { Params } from '../protocol/frames/requests.ts'
+import type { GapFacts } from '../protocol/frames/subscribe.ts'
 import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limits.ts'
-import type { BadRequest, Lines, PublishRequest, Request } from '../protocol/requests.ts'
-import { utf8Bytes } from '../protocol/text.ts'
+import type { BadRequest, PublishRequest, Request } from '../protocol/requests.ts'
 import { PROTOCOL } from '../protocol/version.ts'
-import type { Chunk, ChunkHead, Loaded } from '../store/store.ts'
-import { StoreFull } from '../store/store.ts'
-import { Appender } from './appender.ts'
-import { bucketOf, recover, writeBuckets, writeIndex } from './checkpoint.ts'
+import { type Chunk, type Loaded, StoreFull } from '../store/store.ts'
+import { type HistoryRead, historyPage } from './history.ts'
+import { Journal } from './journal.ts'
 import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
-import { Publishers } from './publishers.ts'
-import { cut, cutLines, join } from './range.ts'
-import type { Retention, Segments } from './retention.ts'
+import type { Retention } from './retention.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 export interface TopicLogOptions {
@@ -47,16 +42,6 @@ interface Answer {
   readonly text: string
 }
 
-type Refused = NonNullable<Lines['refused']>
-
-interface HistoryRead {
-  readonly link: number
-  readonly id: number
-  readonly params: Params<'history'>
-  readonly offset: number
-  readonly gap: GapFacts | undefined
-}
-
 /**
  * The home of one topic: gives offsets, commits, fans out. At most one commit is in flight. It starts at once when nothing
  * is undurable, so a lone message never waits; what arrives until it is durable forms the next one, without any timer.
@@ -64,16 +49,11 @@ interface HistoryRead {
 export class TopicLog {
   readonly #options: TopicLogOptions
   readonly #epoch: string
-  readonly #publishers: Publishers
-  readonly #segments: Segments
-  readonly #appender: Appender
+  readonly #journal: Journal
   readonly #subscriptions: Subscriptions
   readonly #links = new Map<number, Link>()
   readonly #histories = new Map<number, HistoryRead>()
 
-  #dirty: Set<number>
-  #chunksSinceCheckpoint: number
-  #bytesSinceCheckpoint: number
   #answers: Answer[] = []
   /** Length of all answers that wait for a commit. */
   #owedBytes = 0
@@ -81,29 +61,20 @@ export class TopicLog {
   #commitCount = 0
   #readCount = 0
   #durableHead: number
-  /** The log's time, which never runs backwards. */
-  #now: number
   #sweepAt: number | undefined
   #failed = false
 
   constructor(loaded: Loaded, options: TopicLogOptions) {
-    const { publishers, segments, dirty, head, bytes, at } = recover(loaded, options.retention)
     this.#options = options
     this.#epoch = loaded.epoch
-    this.#publishers = publishers
-    this.#segments = segments
-    this.#dirty = dirty
-    this.#chunksSinceCheckpoint = loaded.heads.length
-    this.#bytesSinceCheckpoint = headBytes(loaded.heads)
-    this.#durableHead = head
-    this.#now = at
-    this.#appender = new Appender({ head, bytes, tail: loaded.tail })
-    this.#subscriptions = new Subscriptions({ head, bytes }, () => ++this.#readCount)
+    this.#journal = new Journal(loaded, options.retention)
+    this.#durableHead = this.#journal.end.head
+    this.#subscriptions = new Subscriptions(this.#journal.end, () => ++this.#readCount)
   }
 
   step(event: LogEvent, nowMs: number): readonly LogEffect[] {
     if (this.#failed) return []
-    this.#now = Math.max(this.#now, nowMs)
+    this.#journal.tick(nowMs)
     switch (event.name) {
       case 'opened':
         return this.#opened(event.link, event.state)
@@ -232,92 +203,38 @@ export class TopicLog {
 
   // ---- publish
 
-  #publish(link: number, from: Link, { id, params, lines }: PublishRequest): LogEffect[] {
-    const { publisher, after, first, ids, keys } = params
-    const key = Publishers.key(from.identity.key, publisher)
-    const verdict = this.#publishers.check(key, { after, first, count: lines.count })
-    if ('code' in verdict) return answerError(link, id, verdict)
-    const { repeats } = verdict
-    const end = Math.max(repeats, lines.refused?.index ?? lines.count)
+  #publish(link: number, { identity }: Link, request: PublishRequest): LogEffect[] {
+    const { id, lines } = request
     if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
       return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
     }
-    const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(key, first, repeats) : []
-    if (end > repeats) {
-      const count = end - repeats
-      const offset = this.#appender.head
-      const whole = count === lines.count
-      const body = whole ? lines.body : cutLines(lines.body, repeats, end)
-      const at = this.#appender.offer(
-        {
-          user: from.identity.key,
-          publisher,
-          first: first + repeats,
-          count,
-          extras: ids || keys ? { ...(ids && { ids: [ids[0], ids[1] + repeats] as [string, number] }), ...(keys && { keys: keys.slice(repeats, end) }) } : undefined,
-          body,
-          bytes: whole ? lines.bytes : utf8Bytes(body),
-        },
-        this.#now,
-      )
-      this.#publishers.record(key, { first: first + repeats, count, offset, at })
-      this.#dirty.add(bucketOf(key))
-      fates.push({ fate: 'stored', first: first + repeats, count, offset })
-    }
-    // What stands behind a refused message is not looked at: if it were stored, a client that dies before it has noted the refusal
-    // would be told that the refused one is a repeat.
-    if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))
+    const fates = this.#journal.accept(identity.key, request)
+    if ('code' in fates) return answerError(link, id, fates)
     return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, fates }) })
   }
 
   /** What is held in memory until it is durable: messages, and what will be said about them. */
   #undurableBytes({ bytes }: InFlight): number {
-    return bytes + this.#appender.waitingBytes + this.#owedBytes
+    return bytes + this.#journal.waitingBytes + this.#owedBytes
   }
 
   /** Answer once all that was accepted so far is durable, repeats of what is on its way included. */
   #settle(answer: Answer): LogEffect[] {
-    if (this.#appender.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]
+    if (this.#journal.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]
     this.#owedBytes += answer.text.length
-    if (this.#appender.empty) this.#inFlight?.answers.push(answer)
+    if (this.#journal.empty) this.#inFlight?.answers.push(answer)
     else this.#answers.push(answer)
     return this.#inFlight ? [] : this.#commit()
   }
 
   #commit(trimming = false): LogEffect[] {
     const expect = { head: this.#durableHead, term: this.#options.term ?? 0 }
-    const bytes = this.#appender.waitingBytes
-    const { replaceTail, append, fresh } = this.#appender.seal()
-    for (const row of replaceTail ? [replaceTail] : append) this.#segments.append({ ...row, newestAt: fresh[0]?.at ?? row.at })
-    this.#chunksSinceCheckpoint += append.length
-    this.#bytesSinceCheckpoint += headBytes(append)
-    const checkpoint = trimming || this.#checkpointDue() || this.#segments.excess(this.#now) >= LIMITS.trimSegments
-    const write = { expect, ...(replaceTail && { replaceTail }), append, ...(checkpoint && this.#checkpoint()) }
+    const { write, fresh, bytes } = this.#journal.seal(trimming)
     const commit = ++this.#commitCount
     this.#inFlight = { commit, fresh, bytes, answers: this.#answers }
     this.#answers = []
-    const first = this.#sweepAt === undefined ? this.#planSweep() : []
-    return [{ name: 'commit', commit, write }, ...first]
-  }
-
-  /** What waking reads is bounded by rows and by bytes: a row can consist of keys almost alone. */
-  #checkpointDue(): boolean {
-    return (
-      this.#chunksSinceCheckpoint >= LIMITS.checkpointChunks || this.#bytesSinceCheckpoint >= LIMITS.checkpointBytes || this.#publishers.crowded
-    )
-  }
-
-  /** Publishers and the index as they are with this commit; everything before it may then be trimmed. */
-  #checkpoint(): { trimBelow: number; checkpoint: (readonly [number, string])[] } {
-    const trimBelow = this.#segments.trim(this.#now)
-    this.#appender.trimmed(trimBelow)
-    for (const key of this.#publishers.prune(this.#now, trimBelow)) this.#dirty.add(bucketOf(key))
-    const index = writeIndex({ next: this.#appender.head, bytes: this.#appender.bytes, at: this.#now, segments: this.#segments.list })
-    const checkpoint = [index, ...writeBuckets(this.#publishers, this.#dirty)]
-    this.#dirty = new Set()
-    this.#chunksSinceCheckpoint = 0
-    this.#bytesSinceCheckpoint = 0
-    return { trimBelow, checkpoint }
+    const sweep = this.#sweepAt === undefined ? this.#planSweep() : []
+    return [{ name: 'commit', commit, write: { expect, ...write } }, ...sweep]
   }
 
   #durable(): LogEffect[] {
@@ -332,7 +249,7 @@ export class TopicLog {
       this.#owedBytes -= text.length
       effects.push({ name: 'send', links: [link], text })
     }
-    if (!this.#appender.empty) effects.push(...this.#commit())
+    if (!this.#journal.empty) effects.push(...this.#commit())
     return effects
   }
 
@@ -357,7 +274,7 @@ export class TopicLog {
 
   /** Offset of the first message that is served. A commit in flight may leave less than all that is durable; its own messages are not yet there. */
   #floor(): number {
-    return Math.min(this.#segments.floor(this.#now), this.#durableHead)
+    return Math.min(this.#journal.floor, this.#durableHead)
   }
 
   /** Where a cursor leads: to its offset, or past a gap. One below the floor keeps its offset; its first page brings the gap. */
@@ -394,20 +311,12 @@ export class TopicLog {
     return resting ? [...effects, ...this.#remember(link)] : effects
   }
 
-  #historyPage({ link, id, params, offset, gap }: HistoryRead, chunks: readonly Chunk[]): LogEffect[] {
-    const from = this.#links.get(link)
+  #historyPage(history: HistoryRead, chunks: readonly Chunk[]): LogEffect[] {
+    const from = this.#links.get(history.link)
     if (!from) return []
     from.readCount--
-    // The floor may have risen since the page was asked for.
-    const floor = this.#floor()
-    const start = params.reverse ? offset : Math.max(floor, offset)
-    const low = params.reverse ? Math.max(floor, offset - params.limit, chunks[0]?.first ?? offset) : start
-    const high = params.reverse ? offset : Math.min(this.#durableHead, start + params.limit, chunks.at(-1)?.next ?? start)
-    const ranges = chunks.map((chunk) => cut(chunk, low, high)).filter(({ first, next }) => first < next)
-    const page = ranges.length > 0 ? join(ranges) : { first: start, next: start, runs: '', body: '' }
-    const more = params.reverse ? page.first > floor : page.next < this.#durableHead
-    const skipped: GapFacts | undefined = start > offset ? { from: gap?.from ?? offset, to: start, reason: gap?.reason ?? 'retention' } : gap
-    return [{ name: 'send', links: [link], text: encodeHistory(id, { epoch: this.#epoch, more, ...(skipped && { gap: skipped }) }, page) }]
+    const view = { epoch: this.#epoch, floor: this.#floor(), head: this.#durableHead }
+    return [{ name: 'send', links: [history.link], text: historyPage(history, chunks, view) }]
   }
 
   // ---- time
@@ -418,14 +327,13 @@ export class TopicLog {
       if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired')))
       else if (identity.expiresAt !== undefined) effects.push({ name: 'wake-at', at: identity.expiresAt })
     }
-    if (this.#segments.excess(this.#now) > 0 && !this.#inFlight) effects.push(...this.#commit(true))
+    if (this.#journal.trimmable && !this.#inFlight) effects.push(...this.#commit(true))
     return [...effects, ...this.#planSweep()]
   }
 
   /** What is too old is deleted at the latest an hour after, without any publish. */
   #planSweep(): LogEffect[] {
-    const agesAt = this.#segments.agesAt()
-    this.#sweepAt = agesAt === undefined ? undefined : Math.max(agesAt, this.#now + LIMITS.sweepMs)
+    this.#sweepAt = this.#journal.sweepAt
     return this.#sweepAt === undefined ? [] : [{ name: 'wake-at', at: this.#sweepAt }]
   }
 }
@@ -438,20 +346,8 @@ function answerError(link: number, id: number | null, reason: Fault): LogEffect[
   return [{ name: 'send', links: [link], text: encodeError(id, reason) }]
 }
 
-/** Fates from position `end` of a frame on, where a payload of it cannot be stored. One among the repeats was stored once and is no matter. */
-function refusal(first: number, end: number, count: number, { index, fault: { code, message } }: Refused): Fate[] {
-  const refused = index === end ? 1 : 0
-  const fates: Fate[] = refused ? [{ fate: 'refused', first: first + end, count: 1, code, message }] : []
-  const unsent = count - end - refused
-  return unsent > 0 ? [...fates, { fate: 'unsent', first: first + end + refused, count: unsent }] : fates
-}
-
 function expired({ expiresAt }: Identity, nowMs: number): boolean {
   return expiresAt !== undefined && expiresAt <= nowMs
-}
-
-function headBytes(heads: readonly ChunkHead[]): number {
-  return heads.reduce((bytes, { runs, users }) => bytes + runs.length + users.length, 0)
 }
 
 function announced(): AnnouncedLimits {
