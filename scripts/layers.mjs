@@ -13,7 +13,7 @@ const LAYERS = [
   {
     files: `${SDK}/link/`,
     may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/store/`, `${SDK}/platform.ts`],
-    packages: [],
+    packages: ['nanoevents'],
   },
   { files: `${SDK}/platform.ts`, may: [], packages: [] },
   { files: `${SDK}/`, may: [], packages: ['valibot', 'idb', 'nanoevents'] },

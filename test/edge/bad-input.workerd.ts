@@ -1,10 +1,13 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { ERRORS, type ErrorCode, LIMITS } from '@messkit/sdk/protocol'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
 import { Client, codeOf, makeToken, SECRET, upgradeRequest } from './client.ts'
+
+// A busy machine is slow, and not wrong.
+vi.setConfig({ testTimeout: 60_000 })
 
 const settings = env as unknown as { -readonly [K in keyof Env]: Env[K] }
 const TOPIC = 'bad/input'

@@ -7,6 +7,9 @@ import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
 import { Client, codeOf, makeToken, SECRET, upgradeRequest } from './client.ts'
 
+// A busy machine is slow, and not wrong.
+vi.setConfig({ testTimeout: 60_000 })
+
 const VARS = {
   TOKEN_SECRET: SECRET,
   TOKEN_ISSUER: 'issuer',

@@ -17,15 +17,7 @@ export const STEPS = [
   )`,
 ] as const
 
-/** What is not messages: the log's name and layout, and the checkpoint by bucket. A long text stands in several parts. */
-export const FACTS = `create table if not exists fact (
-  bucket integer not null,
-  part integer not null,
-  text text not null,
-  primary key (bucket, part)
-) without rowid`
-
-/** Buckets of the checkpoint begin at -1. */
+/** Where the log's own facts stand among the buckets of its checkpoint, which begin at -1. */
 export const LOG_BUCKET = -2
 
 /** Objects refuse rows of 2 MB; stand-alone workerd does so much later. */

@@ -1,0 +1,132 @@
+// The tables of docs/reference/limits.md: values and reasons from the source, and what happens above a bound, which stands here.
+import { ANNOUNCED_LIMITS, LIMITS } from '../packages/sdk/src/protocol/limits.ts'
+import { assertSame, docsOf, table } from './docs-source.mjs'
+
+const SOURCE = 'packages/sdk/src/protocol/limits.ts'
+
+/** `over`: what goes over it meets. `what`: where the source leaves it to the name. */
+const GROUPS = [
+  {
+    title: 'Messages and frames',
+    limits: {
+      messageBytes: { over: '`message_too_large`' },
+      frameBytes: { over: '`frame_too_large`, and the link is closed' },
+      messagesPerFrame: { what: 'Payloads in one publish frame.', over: '`bad_params`; the SDK sends several frames' },
+      payloadDepth: { over: '`too_deep`' },
+    },
+  },
+  {
+    title: 'Names',
+    limits: {
+      nameBytes: { what: 'A topic name as a whole.', over: '`bad_name`' },
+      nameLevels: { what: 'Levels of a topic name, joined by `/`.', over: '`bad_name`' },
+      levelChars: { what: 'One level of a topic name.', over: '`bad_name`' },
+      keyBytes: { what: 'The key of a message.', over: '`bad_option`; from another client `bad_params`' },
+      publisherChars: { what: 'The id of a publisher, at least 8.', over: '`bad_params`' },
+    },
+  },
+  {
+    title: 'Reading',
+    limits: {
+      creditBytes: { over: 'the broker stops sending; the subscription reads on from the log when there is credit' },
+      pageBytes: { over: 'the page ends; one message is always in it' },
+      historyMessages: { what: 'Messages in one page of history.', over: '`bad_option`; from another client `bad_params`' },
+      subscriptionsPerLink: { what: 'Subscriptions of one client in one topic.', over: '`too_many_subscriptions`' },
+      readsPerLink: { what: 'History pages of one link that wait for a slow store.', over: '`busy`: `history()` rejects; try again' },
+    },
+  },
+  {
+    title: 'Recognising repeats',
+    limits: {
+      publisherWindow: { over: 'the SDK waits for acks; an older repeat is answered `duplicate` without its offset' },
+      publishersPerTopic: {
+        what: 'Publishers that a topic remembers.',
+        over: 'the one that was silent longest is forgotten; its next message is answered `publisher_expired`',
+      },
+      spansPerTopic: {
+        what: 'Stretches of offsets that a topic remembers for repeats, over all publishers.',
+        over: 'older repeats of the most silent publishers are answered without their offset',
+      },
+      publisherIdleMs: { over: 'its next message is answered `publisher_expired`' },
+    },
+  },
+  {
+    title: 'Links and tokens',
+    limits: {
+      linksPerTopic: { what: 'Open links of one topic; the platform’s own bound.', over: '`too_many_links`' },
+      faultsPerLink: { over: '`too_many_faults`, and the link is closed' },
+      tokenBytes: { what: 'A token, before base64url.', over: '`token_too_large`' },
+    },
+  },
+  {
+    title: 'The log',
+    limits: {
+      undurableBytes: { what: 'Accepted and not yet durable, per topic.', over: '`busy`; the SDK waits and sends again' },
+      rowBytes: { what: 'One stored row.', over: 'the commit writes several rows' },
+      tailBytes: { over: 'a new row begins' },
+      tailMs: { what: 'Age of a row that is still extended.', over: 'a new row begins' },
+      checkpointChunks: { over: 'the commit writes a checkpoint' },
+      checkpointBytes: { over: 'the commit writes a checkpoint' },
+      checkpointBuckets: { what: 'Rows that the publishers of a checkpoint are spread over; only changed ones are written.', over: 'fixed' },
+      segmentsPerTopic: { over: 'neighbours are joined, and retention cuts coarser' },
+      trimSegments: { over: 'the next commit trims' },
+      sweepMs: { what: 'How long after its time a message may be deleted that is too old, where nobody publishes.', over: 'an alarm trims' },
+    },
+  },
+  {
+    title: 'The client’s outbox',
+    limits: {
+      outboxMessages: { what: 'Unacked and refused messages of one client, in memory or on disk.', over: '`outbox_full`, thrown by `publish()`' },
+      outboxBytes: { what: 'Their payloads, in characters.', over: '`outbox_full`, thrown by `publish()`' },
+      outboxAcks: { over: 'the oldest is dropped; a tab that asks later is told `duplicate` without an offset' },
+      refusedMessages: { over: 'nothing yet; they count in `outboxMessages`' },
+    },
+  },
+]
+
+export function limitTables() {
+  const described = GROUPS.flatMap(({ limits }) => Object.keys(limits))
+  assertSame('scripts/docs-limits.mjs', { described, existing: Object.keys(LIMITS) })
+  const docs = docsOf(SOURCE).get('LIMITS')?.members
+  return GROUPS.map(({ title, limits }) => {
+    const rows = Object.entries(limits).map(([name, { what, over }]) => [
+      `<a id="${name}"></a>\`${name}\`${ANNOUNCED_LIMITS.includes(name) ? ' ¹' : ''}`,
+      sizeOf(name, LIMITS[name]),
+      what ?? docs?.get(name) ?? '',
+      over,
+    ])
+    return `## ${title}\n\n${table(['name', 'value', 'what it bounds', 'above it'], rows)}`
+  }).join('\n\n')
+}
+
+/** Those that whoever publishes or subscribes will meet first. */
+export function shortLimits() {
+  const wanted = [
+    ['messageBytes', 'one message, as JSON in UTF-8'],
+    ['payloadDepth', 'nesting of arrays and objects in it'],
+    ['nameBytes', 'a topic name'],
+    ['keyBytes', 'a key'],
+    ['historyMessages', 'messages in one page of history'],
+    ['creditBytes', 'received by a subscriber and not handled yet'],
+    ['outboxMessages', 'messages that wait in a client’s outbox'],
+    ['outboxBytes', 'the same in size'],
+    ['linksPerTopic', 'open connections of one topic'],
+    ['publisherIdleMs', 'offline for this long: a repeat may not be recognised any more, and is set aside'],
+  ]
+  return table(
+    ['bound', 'of what', 'value'],
+    wanted.map(([name, what]) => [`\`${name}\``, what, sizeOf(name, LIMITS[name])]),
+  )
+}
+
+function sizeOf(name, value) {
+  if (name.endsWith('Bytes')) return inUnits(value, [[1024 ** 3, 'GiB'], [1024 ** 2, 'MiB'], [1024, 'KiB'], [1, 'bytes']])
+  if (name.endsWith('Ms')) return inUnits(value, [[24 * 3_600_000, 'days'], [3_600_000, 'h'], [60_000, 'min'], [1_000, 's'], [1, 'ms']])
+  if (name.endsWith('Chars')) return `${value} characters`
+  return value.toLocaleString('en')
+}
+
+function inUnits(value, units) {
+  const [size, unit] = units.find(([size]) => value >= size && value % size === 0) ?? units.at(-1)
+  return `${(value / size).toLocaleString('en')} ${unit}`
+}

@@ -1,0 +1,52 @@
+// Figures of README.md: what was measured, never what was typed.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { table } from './docs-source.mjs'
+import { inRoot } from './project.mjs'
+
+const RESULTS = 'bench/results/latest.json'
+const WORDS = {
+  'publish-2000': 'Durable publishes, one client, 2,000 in flight',
+  'fanout-100': 'Deliveries to 100 subscribers',
+  'latency-1': 'Publish to ack, one in flight, median',
+}
+/** What the comparison itself rests on, and no figure of Messkit's. */
+const HIDDEN = ['baseline-vs-bare']
+/** Smaller changes of a size are no news: another zlib makes as much. */
+const TOLERANCE_KB = 0.3
+
+/** The table of the newest benchmark; a line that says how to get one where there is none. */
+export function figures() {
+  if (!existsSync(inRoot(RESULTS))) return 'Not measured yet: `npm run bench` measures and writes `bench/results/latest.json`.'
+  const { at, machine, entries } = JSON.parse(readFileSync(inRoot(RESULTS), 'utf8'))
+  const rows = entries
+    .filter(({ name }) => !HIDDEN.includes(name))
+    .map(({ name, value, unit, ratios }) => [WORDS[name] ?? name, `${readable(value)} ${unit}`, `${readable(ratios.baseline)} ×`])
+  return [
+    table(['what was measured', 'Messkit', 'against the baseline'], rows),
+    '',
+    `Measured on ${at.slice(0, 10)}: ${machine.cores} cores, ${machine.memoryGiB} GiB of memory, Node ${machine.node}, workerd ` +
+      `${machine.workerd}, load and server on the same machine, 64-byte messages, every message durable before its ack. The ` +
+      'baseline is a plain object with one frame, one row and one ack per message, in the same run; the factors are medians.',
+  ].join('\n')
+}
+
+const readable = (value) => (value >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3))))
+
+/**
+ * What `node scripts/size.mjs` measures. What stands in the page stays as long as it is about right.
+ * @param {string} current
+ */
+export function sizes(current) {
+  const { stdout } = spawnSync(process.execPath, [inRoot('scripts/size.mjs')], { cwd: inRoot(), encoding: 'utf8' })
+  const measured = [...stdout.matchAll(/^(\S+)\s+(\d+) of (\d+) bytes/gm)].map(([, entry, bytes, budget]) => ({ entry, kb: Number(bytes) / 1000, budget: Number(budget) / 1000 }))
+  const stated = [...current.matchAll(/^\| `(\S+)` \| ([\d.]+) kB \| ([\d.]+) kB \|$/gm)]
+  const right = measured.every(({ entry, kb, budget }) =>
+    stated.some(([, name, size, bound]) => name === entry && Math.abs(Number(size) - kb) <= TOLERANCE_KB && Number(bound) === budget),
+  )
+  if (right && stated.length === measured.length) return current
+  return table(
+    ['import', 'minified and gzipped', 'budget'],
+    measured.map(({ entry, kb, budget }) => [`\`${entry}\``, `${kb.toFixed(1)} kB`, `${budget} kB`]),
+  )
+}
