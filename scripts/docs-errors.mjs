@@ -8,19 +8,23 @@ const GROUPS = [
     intro: 'Thrown by the call, or told by `onError`, `onGap`, an `error` event or a promise.',
     codes: {
       bad_option: 'Correct the option that the message names.',
-      bad_name: 'Use 1 to 8 levels joined by `/`, each of `A-Z a-z 0-9 _ - .`; no level is `.` or `..`; the first does not begin with `_`.',
-      bad_cursor: 'Pass a cursor as it came from a message, an ack or a page. Cursors are opaque: do not build or cut them.',
+      bad_name:
+        'Use 1 to 8 levels joined by `/`, each of `A-Z a-z 0-9 _ - .`; no level is `.` or `..`; the first does not begin with `_`.',
+      bad_cursor:
+        'Pass a cursor as it came from a message, an ack or a page. Cursors are opaque: do not build or cut them.',
       bad_payload: 'Send a JSON value. The message names the place: `data.when is a Map, which JSON cannot hold`.',
       too_deep: 'Flatten the payload, or look for a value that contains itself.',
       message_too_large: 'Split it, or store the large part elsewhere and publish its address.',
-      schema_mismatch: 'When publishing: correct the data; `issues` has the reasons. When reading: the data was stored by somebody with another schema; `onError` gets it raw.',
+      schema_mismatch:
+        'When publishing: correct the data; `issues` has the reasons. When reading: the data was stored by somebody with another schema; `onError` gets it raw.',
       async_schema: 'Use a schema that answers at once; do what has to wait in the handler.',
       handler_failed: 'See `cause`. Give `onError` to choose between `skip`, `stop` and `{ retryInMs }`.',
       gap: 'Load the state from where you keep it, then go on: pass `onGap`, or subscribe anew from `start`.',
       resume_in_use: 'One subscription per name at a time, over all tabs. Stop the other one, or choose another name.',
       stopped: 'Nothing: you stopped the subscription before it had started.',
       closed: 'Make a new client. What was on disk is still there.',
-      not_acked_yet: 'Nothing: the message stays in the outbox and is sent. The same receipt does not resolve any more; the message arrives.',
+      not_acked_yet:
+        'Nothing: the message stays in the outbox and is sent. The same receipt does not resolve any more; the message arrives.',
       outbox_full: 'Wait for acks, or retry or discard what was refused.',
     },
   },
@@ -28,17 +32,22 @@ const GROUPS = [
     title: 'Storage',
     intro: 'Of the browser, or of the topic’s home.',
     codes: {
-      storage_lost: 'Tell the person that what they write now does not survive closing the page. Loading the page anew may help.',
-      store_full: 'In a browser: free space or ask for persistent storage; what was stored before is intact. On a server: lower `RETENTION`, or spread over more topics.',
-      commit_failed: 'Nothing: clients reconnect and send again what was not acked. If it lasts, look at the server’s log.',
+      storage_lost:
+        'Tell the person that what they write now does not survive closing the page. Loading the page anew may help.',
+      store_full:
+        'In a browser: free space or ask for persistent storage; what was stored before is intact. On a server: lower `RETENTION`, or spread over more topics.',
+      commit_failed:
+        'Nothing: clients reconnect and send again what was not acked. If it lasts, look at the server’s log.',
     },
   },
   {
     title: 'Messages that the home does not take',
     intro: 'A refused message is set aside in the outbox with one of these; the receipt rejects with a `RefusedError`.',
     codes: {
-      sequence_gap: 'The SDK recomputes and sends again. If a message was set aside with it: the home lost what it had acked, for example after its data was restored from a backup. Check whether the message is there, then retry or discard it.',
-      publisher_expired: 'This client was away for longer than the home remembers publishers. Check whether the message is there, then retry or discard it.',
+      sequence_gap:
+        'The SDK recomputes and sends again. If a message was set aside with it: the home lost what it had acked, for example after its data was restored from a backup. Check whether the message is there, then retry or discard it.',
+      publisher_expired:
+        'This client was away for longer than the home remembers publishers. Check whether the message is there, then retry or discard it.',
       busy: 'A publish: the SDK waits and sends again. `history()`: ask again after a moment.',
     },
   },
@@ -48,12 +57,14 @@ const GROUPS = [
     codes: {
       token_missing: 'Pass `token` to `createMess`.',
       token_invalid: 'Check signature, key, algorithm, `iss`, `aud` and `sub` against the server’s settings.',
-      token_expired: 'The SDK asks the token callback for a new one. If that one is refused, too, `status.connection` is `auth-needed`.',
+      token_expired:
+        'The SDK asks the token callback for a new one. If that one is refused, too, `status.connection` is `auth-needed`.',
       token_not_yet_valid: 'Check the clocks; 10 seconds of difference are forgiven.',
       token_too_large: 'Put fewer claims into the token.',
       token_unavailable: 'The token callback threw or did not answer with a text. The SDK asks again later.',
       keys_unavailable: 'The SDK tries again. On the server: check `TOKEN_JWKS_URL`.',
-      user_mismatch: 'Make a client per user: `createMess({ user })` and the token’s `sub` must be equal. A live link can only be renewed for the same issuer and subject.',
+      user_mismatch:
+        'Make a client per user: `createMess({ user })` and the token’s `sub` must be equal. A live link can only be renewed for the same issuer and subject.',
       forbidden_origin: 'Add the page’s origin to `ALLOWED_ORIGINS`.',
       forbidden: 'The server closed the link for good and said no more. Reserved for permissions.',
     },
@@ -64,7 +75,8 @@ const GROUPS = [
     codes: {
       link_lost: 'Nothing: the SDK reconnects and goes on.',
       bad_json: 'Send one JSON object a frame, as text.',
-      bad_frame: 'Send `"jsonrpc":"2.0"`, a `method`, an object as `params`, an `id` (but for `credit`); payloads one per line, as the last member.',
+      bad_frame:
+        'Send `"jsonrpc":"2.0"`, a `method`, an object as `params`, an `id` (but for `credit`); payloads one per line, as the last member.',
       unknown_method: 'Ask for a method of this version.',
       bad_params: 'Correct the field that the message names.',
       frame_too_large: 'Send fewer messages a frame.',
@@ -78,7 +90,8 @@ const GROUPS = [
       unknown_subscription: 'Unsubscribe once.',
       too_many_subscriptions: 'Share one subscription between several readers of a topic.',
       too_many_links: 'The SDK tries again. Spread the audience over several topics.',
-      internal: 'The SDK tries again where that can help. On the server: look at the log; a setting that is no good says so there.',
+      internal:
+        'The SDK tries again where that can help. On the server: look at the log; a setting that is no good says so there.',
     },
   },
 ]

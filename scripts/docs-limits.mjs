@@ -30,9 +30,15 @@ const GROUPS = [
     limits: {
       creditBytes: { over: 'the broker stops sending; the subscription reads on from the log when there is credit' },
       pageBytes: { over: 'the page ends; one message is always in it' },
-      historyMessages: { what: 'Messages in one page of history.', over: '`bad_option`; from another client `bad_params`' },
+      historyMessages: {
+        what: 'Messages in one page of history.',
+        over: '`bad_option`; from another client `bad_params`',
+      },
       subscriptionsPerLink: { what: 'Subscriptions of one client in one topic.', over: '`too_many_subscriptions`' },
-      readsPerLink: { what: 'History pages of one link that wait for a slow store.', over: '`busy`: `history()` rejects; try again' },
+      readsPerLink: {
+        what: 'History pages of one link that wait for a slow store.',
+        over: '`busy`: `history()` rejects; try again',
+      },
     },
   },
   {
@@ -61,25 +67,36 @@ const GROUPS = [
   {
     title: 'The log',
     limits: {
-      undurableBytes: { what: 'Accepted and not yet durable, per topic.', over: '`busy`; the SDK waits and sends again' },
+      undurableBytes: {
+        what: 'Accepted and not yet durable, per topic.',
+        over: '`busy`; the SDK waits and sends again',
+      },
       rowBytes: { what: 'One stored row.', over: 'the commit writes several rows' },
       tailBytes: { over: 'a new row begins' },
       tailMs: { what: 'Age of a row that is still extended.', over: 'a new row begins' },
       checkpointChunks: { over: 'the commit writes a checkpoint' },
       checkpointBytes: { over: 'the commit writes a checkpoint' },
-      checkpointBuckets: { what: 'Rows that the publishers of a checkpoint are spread over; only changed ones are written.', over: 'fixed' },
+      checkpointBuckets: {
+        what: 'Rows that the publishers of a checkpoint are spread over; only changed ones are written.',
+        over: 'fixed',
+      },
       segmentsPerTopic: { over: 'neighbours are joined, and retention cuts coarser' },
       trimSegments: { over: 'the next commit trims' },
-      sweepMs: { what: 'How long after its time a message may be deleted that is too old, where nobody publishes.', over: 'an alarm trims' },
+      sweepMs: {
+        what: 'How long after its time a message may be deleted that is too old, where nobody publishes.',
+        over: 'an alarm trims',
+      },
     },
   },
   {
     title: 'The client’s outbox',
     limits: {
-      outboxMessages: { what: 'Unacked and refused messages of one client, in memory or on disk.', over: '`outbox_full`, thrown by `publish()`' },
+      outboxMessages: {
+        what: 'Unacked and refused messages of one client, in memory or on disk.',
+        over: '`outbox_full`, thrown by `publish()`',
+      },
       outboxBytes: { what: 'Their payloads, in characters.', over: '`outbox_full`, thrown by `publish()`' },
       outboxAcks: { over: 'the oldest is dropped; a tab that asks later is told `duplicate` without an offset' },
-      refusedMessages: { over: 'nothing yet; they count in `outboxMessages`' },
     },
   },
 ]
@@ -120,8 +137,21 @@ export function shortLimits() {
 }
 
 function sizeOf(name, value) {
-  if (name.endsWith('Bytes')) return inUnits(value, [[1024 ** 3, 'GiB'], [1024 ** 2, 'MiB'], [1024, 'KiB'], [1, 'bytes']])
-  if (name.endsWith('Ms')) return inUnits(value, [[24 * 3_600_000, 'days'], [3_600_000, 'h'], [60_000, 'min'], [1_000, 's'], [1, 'ms']])
+  if (name.endsWith('Bytes'))
+    return inUnits(value, [
+      [1024 ** 3, 'GiB'],
+      [1024 ** 2, 'MiB'],
+      [1024, 'KiB'],
+      [1, 'bytes'],
+    ])
+  if (name.endsWith('Ms'))
+    return inUnits(value, [
+      [24 * 3_600_000, 'days'],
+      [3_600_000, 'h'],
+      [60_000, 'min'],
+      [1_000, 's'],
+      [1, 'ms'],
+    ])
   if (name.endsWith('Chars')) return `${value} characters`
   return value.toLocaleString('en')
 }

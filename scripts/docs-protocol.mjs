@@ -65,10 +65,15 @@ export function frameTables() {
     described: shown.map((schema) => NAMES.get(schema)),
     existing: [...NAMES.values()].filter((name) => /(Params|Result)$/.test(name)),
   })
-  assertSame('scripts/docs-protocol.mjs', { described: CLIENT.map(({ method }) => method), existing: Object.keys(REQUESTS) })
+  assertSame('scripts/docs-protocol.mjs', {
+    described: CLIENT.map(({ method }) => method),
+    existing: Object.keys(REQUESTS),
+  })
   return [
     '## Client to broker',
-    ...CLIENT.map(({ method, params, result }) => section(method, [['`params`', params], ...(result ? [['`result`', result]] : [])])),
+    ...CLIENT.map(({ method, params, result }) =>
+      section(method, [['`params`', params], ...(result ? [['`result`', result]] : [])]),
+    ),
     '## Broker to client',
     ...BROKER.map(({ method, params }) => section(method, [['`params`', params]])),
     section('error', [['The frame', errors.ErrorFrame]]),
@@ -78,12 +83,15 @@ export function frameTables() {
 }
 
 function section(title, parts) {
-  const texts = parts.map(([label, schema]) => `${withoutDirection(DOCS.get(schema).doc)}\n\n${fields(label, schema)}`.trim())
+  const texts = parts.map(([label, schema]) =>
+    `${withoutDirection(DOCS.get(schema).doc)}\n\n${fields(label, schema)}`.trim(),
+  )
   return `### ${title}\n\n${texts.join('\n\n')}`
 }
 
 /** The heading has said it. */
-const withoutDirection = (doc) => doc.replace(/^(?:Client → broker|Broker → client)[:,] (.)/, (_, first) => first.toUpperCase())
+const withoutDirection = (doc) =>
+  doc.replace(/^(?:Client → broker|Broker → client)[:,] (.)/, (_, first) => first.toUpperCase())
 
 function fields(label, schema) {
   const rows = fieldRows(schema, DOCS.get(schema).members)
@@ -96,16 +104,23 @@ function fieldRows(schema, docs) {
     const notes = [optional ? 'may be missing' : '', docs.get(name) ?? ''].filter(Boolean).join('. ')
     return [`\`${name}\``, typeOf(optional ? field.wrapped : field), notes]
   })
-  if (schema === publish.PublishParams) rows.push(['`messages`', 'payloads, one per line, last', 'see [payload lines](#payload-lines)'])
+  if (schema === publish.PublishParams)
+    rows.push(['`messages`', 'payloads, one per line, last', 'see [payload lines](#payload-lines)'])
   return rows
 }
 
 function values(shown) {
-  const named = [...NAMES].filter(([schema, name]) => !shown.includes(schema) && schema !== errors.ErrorFrame && !REQUEST_ONLY.includes(name))
+  const named = [...NAMES].filter(
+    ([schema, name]) => !shown.includes(schema) && schema !== errors.ErrorFrame && !REQUEST_ONLY.includes(name),
+  )
   const byName = named.sort(([, a], [, b]) => (a < b ? -1 : 1))
   return table(
     ['value', 'is', ''],
-    byName.map(([schema, name]) => [`<a id="${name.toLowerCase()}"></a>\`${name}\``, SAID[name] ?? shapeOf(schema), DOCS.get(schema).doc]),
+    byName.map(([schema, name]) => [
+      `<a id="${name.toLowerCase()}"></a>\`${name}\``,
+      SAID[name] ?? shapeOf(schema),
+      DOCS.get(schema).doc,
+    ]),
   )
 }
 
@@ -156,8 +171,13 @@ function shapeOf(schema) {
 function inWords(word, low, high, unit = '') {
   if (low === undefined && high === undefined) return ''
   const number = (value) => value.toLocaleString('en')
-  if (high === undefined) return unit === '' ? `${word} ${number(low)}` : `${word} at least ${number(low)}${unit.replace(/s$/, low === 1 ? '' : 's')}`
-  return low === undefined ? `${word} at most ${number(high)}${unit}` : `${word} ${number(low)} to ${number(high)}${unit}`
+  if (high === undefined)
+    return unit === ''
+      ? `${word} ${number(low)}`
+      : `${word} at least ${number(low)}${unit.replace(/s$/, low === 1 ? '' : 's')}`
+  return low === undefined
+    ? `${word} at most ${number(high)}${unit}`
+    : `${word} ${number(low)} to ${number(high)}${unit}`
 }
 
 // ---- the conversation
@@ -199,7 +219,10 @@ function converse() {
     newEpoch: () => makeEpoch(STARTED_AT, () => 0.3),
   })
   const identity = { key: 'issuer user', user: 'ana', expiresAt: STARTED_AT + TOKEN_MS }
-  const link = home.attach({ send: (text) => answers.push(text), close: () => {} }, { identity, greeted: false, subscriptions: [] })
+  const link = home.attach(
+    { send: (text) => answers.push(text), close: () => {} },
+    { identity, greeted: false, subscriptions: [] },
+  )
   const end = () => {
     if (answers.length > 0) throw new Error(`${PAGE}: the server says more than is shown to ${heard}: ${answers[0]}`)
   }

@@ -13,7 +13,9 @@ export function docsOf(path) {
   const { program, comments, errors } = parseSync(path, text)
   if (errors.length > 0) throw new Error(`${path}: ${errors[0].message}`)
   const docBefore = (start) => {
-    const comment = comments.find(({ type, end }) => type === 'Block' && end <= start && /^\n? *$/.test(text.slice(end, start)))
+    const comment = comments.find(
+      ({ type, end }) => type === 'Block' && end <= start && /^\n? *$/.test(text.slice(end, start)),
+    )
     return comment?.value.startsWith('*') ? plain(comment.value) : ''
   }
   const found = new Map()

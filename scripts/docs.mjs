@@ -11,13 +11,23 @@ const PAGES = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'
 const EXAMPLES = 'docs/examples'
 
 /** By the name in the page: `<!-- begin: limits -->` … `<!-- end: limits -->`. */
-const SECTIONS = { errors: errorTables, limits: limitTables, 'short limits': shortLimits, frames: frameTables, figures, sizes }
+const SECTIONS = {
+  errors: errorTables,
+  limits: limitTables,
+  'short limits': shortLimits,
+  frames: frameTables,
+  figures,
+  sizes,
+}
 const SECTION = /(<!-- begin: ([\w ]+?)(?: \(.*?\))? -->\n)([\s\S]*?)(\n<!-- end: \2 -->)/g
 
 /** A block of TypeScript and the region it is a copy of: `<!-- example: readme#sample -->`. */
-const SNIPPET = /(<!-- example: ([\w-]+)#([\w-]+) -->\n```ts\n)[\s\S]*?(\n```)/g
+const SNIPPET = /^(<!-- example: ([\w-]+)#([\w-]+) -->\n```ts\n)(?:(?!```)[^\n]*\n)*(```)$/gm
 
-export const pages = () => globSync(PAGES, { cwd: inRoot() }).map((file) => file.replaceAll('\\', '/')).sort()
+export const pages = () =>
+  globSync(PAGES, { cwd: inRoot() })
+    .map((file) => file.replaceAll('\\', '/'))
+    .sort()
 
 /** A page as it should be. */
 export function render(page, text) {
@@ -26,7 +36,7 @@ export function render(page, text) {
       if (!Object.hasOwn(SECTIONS, name)) throw new Error(`${page}: there is no section "${name}"`)
       return `${begin}${SECTIONS[name](current)}${end}`
     })
-    .replace(SNIPPET, (_, begin, file, region, end) => `${begin}${regionOf(`${EXAMPLES}/${file}.ts`, region)}${end}`)
+    .replace(SNIPPET, (_, begin, file, region, end) => `${begin}${regionOf(`${EXAMPLES}/${file}.ts`, region)}\n${end}`)
   return page === 'docs/reference/protocol.md' ? replay(filled) : filled
 }
 
@@ -38,7 +48,10 @@ export function regionOf(file, name) {
   if (start === -1 || length === -1) throw new Error(`${file} has no region "${name}"`)
   const region = lines.slice(start + 1, start + 1 + length)
   const indent = Math.min(...region.filter((line) => line !== '').map((line) => line.search(/\S/)))
-  return region.map((line) => line.slice(indent)).join('\n')
+  return region
+    .map((line) => line.slice(indent))
+    .join('\n')
+    .trim()
 }
 
 if (isEntry(import.meta)) {
