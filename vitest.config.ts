@@ -24,12 +24,14 @@ export default defineConfig({
       },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
-        test: { name: 'workerd', include: ['test/**/*.workerd.ts', 'packages/edge/**/*.workerd.ts'] },
+        test: { name: 'workerd', include: ['test/**/*.workerd.ts', 'packages/edge/**/*.workerd.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
       },
       {
         test: {
           name: 'browser',
           include: ['test/**/*.browser.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
           browser: {
             enabled: true,
             headless: true,

@@ -920,9 +920,10 @@ export function homeSuite(name: string, stores: Stores): void {
 
       promise('loses no message that is published right after everything was trimmed', async (stage) => {
         await stage.restart({ ageMs: SECOND_MS })
-        const client = await stage.connect()
-        await client.append('old')
+        await (await stage.connect()).append('old')
         stage.nowMs += 2 * SECOND_MS
+        await stage.restart({ ageMs: SECOND_MS })
+        const client = await stage.connect()
         stage.due()
 
         await client.append('new')

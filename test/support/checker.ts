@@ -33,7 +33,14 @@ export type HistoryEvent =
       readonly id: string
     }
   | { readonly e: 'handled'; readonly sub: string; readonly offset: number }
-  | { readonly e: 'gap'; readonly sub: string; readonly epoch: string; readonly from: number; readonly to: number; readonly reason: string }
+  | {
+      readonly e: 'gap'
+      readonly sub: string
+      readonly epoch: string
+      readonly from: number
+      readonly to: number
+      readonly reason: string
+    }
 
 /** What is stored at the end, read past everything that could hide something. */
 export interface FinalLog {

@@ -2,7 +2,14 @@ import { NOBODY } from '../../packages/sdk/src/broker/home.ts'
 import type { Identity, LogEffect, LogEvent } from '../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import { TopicLog } from '../../packages/sdk/src/broker/topic-log.ts'
-import { encodeNotification, encodePublish, encodeRequest, type Frame, LINE_BREAK, parseFrame } from '../../packages/sdk/src/protocol/codec.ts'
+import {
+  encodeNotification,
+  encodePublish,
+  encodeRequest,
+  type Frame,
+  LINE_BREAK,
+  parseFrame,
+} from '../../packages/sdk/src/protocol/codec.ts'
 import type { PublishParams } from '../../packages/sdk/src/protocol/frames/publish.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import { MemoryStore } from '../../packages/sdk/src/store/memory.ts'
@@ -39,7 +46,12 @@ export class LogBench {
   readonly #queue: LogEvent[] = []
   readonly #parsed = new WeakMap<LogEffect, Frame>()
 
-  constructor({ retention = {}, store = new MemoryStore(), epoch = EPOCH, nowMs = 1_800_000_000_000 }: BenchOptions = {}) {
+  constructor({
+    retention = {},
+    store = new MemoryStore(),
+    epoch = EPOCH,
+    nowMs = 1_800_000_000_000,
+  }: BenchOptions = {}) {
     this.store = store
     this.nowMs = nowMs
     this.log = new TopicLog(store.load(epoch), { topic: TOPIC, retention })
@@ -49,7 +61,8 @@ export class LogBench {
     this.#queue.push(event)
     if (this.#queue.length > 1) return
     // As the driver does: what an effect leads to comes after all effects of the step.
-    for (; this.#queue[0]; this.#queue.shift()) for (const effect of this.log.step(this.#queue[0], this.nowMs)) this.#run(effect)
+    for (; this.#queue[0]; this.#queue.shift())
+      for (const effect of this.log.step(this.#queue[0], this.nowMs)) this.#run(effect)
   }
 
   #run(effect: LogEffect): void {
@@ -131,7 +144,9 @@ export class LogBench {
   }
 
   notes(link: number, method?: string): Frame[] {
-    return this.sent.flatMap(({ link: to, frame }) => (to === link && frame.method !== undefined && (method ?? frame.method) === frame.method ? [frame] : []))
+    return this.sent.flatMap(({ link: to, frame }) =>
+      to === link && frame.method !== undefined && (method ?? frame.method) === frame.method ? [frame] : [],
+    )
   }
 
   of<N extends LogEffect['name']>(name: N): Extract<LogEffect, { name: N }>[] {

@@ -20,6 +20,8 @@ export interface Proxy {
   /** Connections so far. */
   readonly count: number
   readonly open: number
+  /** Whoever connects is reset at once. */
+  refusing: boolean
   /** End all connections, by a reset or as if each side had hung up. */
   cut(how: 'reset' | 'end'): void
   end(): Promise<void>
@@ -33,6 +35,10 @@ export async function runProxy(targetPort: number): Promise<Proxy> {
 
   const server = createServer({ noDelay: true }, (client) => {
     count++
+    if (proxy.refusing) {
+      client.resetAndDestroy()
+      return
+    }
     const target = dial({ port: targetPort, host: '127.0.0.1', noDelay: true })
     const pair = [client, target] as const
     pairs.add(pair)
@@ -54,7 +60,7 @@ export async function runProxy(targetPort: number): Promise<Proxy> {
       for (const socket of pair) how === 'reset' ? socket.resetAndDestroy() : socket.end()
     }
   }
-  return {
+  const proxy: Proxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     up,
     down,
@@ -64,6 +70,7 @@ export async function runProxy(targetPort: number): Promise<Proxy> {
     get open() {
       return pairs.size
     },
+    refusing: false,
     cut,
     async end() {
       const closed = new Promise((resolve) => server.close(resolve))
@@ -71,6 +78,7 @@ export async function runProxy(targetPort: number): Promise<Proxy> {
       await closed
     },
   }
+  return proxy
 }
 
 /** Passes on what one socket says to another, piece by piece: while a piece is on its way the socket is not read. */

@@ -14,7 +14,7 @@ export interface Random {
  * @param name tells apart the generators of one run
  */
 export function generator(name: string): Random {
-  const seed = process.env['MESSKIT_SEED'] ?? String(Math.floor(Math.random() * 2 ** 32))
+  const seed = process.env.MESSKIT_SEED ?? String(Math.floor(Math.random() * 2 ** 32))
   let state = Number(seed) >>> 0
   for (const letter of name) state = Math.imul(state ^ letter.charCodeAt(0), 0x01000193)
   const next = (): number => {

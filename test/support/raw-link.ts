@@ -1,27 +1,34 @@
-import { encodeNotification, encodePublish, encodeRequest, type Frame, PROTOCOL, parseFrame } from '@messkit/sdk/protocol'
+import {
+  encodeNotification,
+  encodePublish,
+  encodeRequest,
+  type Frame,
+  PROTOCOL,
+  parseFrame,
+} from '@messkit/sdk/protocol'
+import WebSocket from 'ws'
 
-/** One link spoken by hand, frame by frame, for what no client of ours would say. */
+/** One link spoken by hand, frame by frame, for what no client of ours would say or do. */
 export class RawLink {
   readonly #socket: WebSocket
   readonly #topic: string
   readonly #waiting: { readonly wanted: (frame: Frame) => boolean; readonly found: (frame: Frame) => void }[] = []
   readonly frames: Frame[] = []
+  /** Of each frame, in the order of `frames`. */
+  readonly sizes: number[] = []
   #lastId = 0
 
   private constructor(socket: WebSocket, topic: string) {
     this.#socket = socket
     this.#topic = topic
-    socket.onmessage = ({ data }) => this.#take(String(data))
+    socket.on('message', (text) => this.#take(String(text)))
   }
 
   static async open(url: string, topic: string, token: string): Promise<RawLink> {
     const bearer = PROTOCOL.bearer + Buffer.from(token).toString('base64url')
     const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/topics/${topic}`, [PROTOCOL.name, bearer])
     const link = new RawLink(socket, topic)
-    await new Promise((resolve, reject) => {
-      socket.onopen = resolve
-      socket.onerror = () => reject(new Error('the link could not be opened'))
-    })
+    await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
     await link.ask('hello', { versions: [PROTOCOL.current] })
     return link
   }
@@ -41,7 +48,11 @@ export class RawLink {
     this.send(encodeNotification(method, { topic: this.#topic, ...params }))
   }
 
-  publish(publisher: string, { after, first }: { after: number; first: number }, payloads: readonly string[]): Promise<Frame> {
+  publish(
+    publisher: string,
+    { after, first }: { after: number; first: number },
+    payloads: readonly string[],
+  ): Promise<Frame> {
     const id = ++this.#lastId
     this.send(encodePublish(id, { topic: this.#topic, publisher, after, first }, payloads.join(',\n')))
     return this.next((frame) => frame.id === id)
@@ -53,6 +64,15 @@ export class RawLink {
     return here ? Promise.resolve(here) : new Promise((found) => this.#waiting.push({ wanted, found }))
   }
 
+  /** Stop reading from the network; what is not read stays with the server and the kernel. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
   close(): void {
     this.#socket.close()
   }
@@ -61,6 +81,7 @@ export class RawLink {
     const frame = parseFrame(text)
     if (!frame) return
     this.frames.push(frame)
+    this.sizes.push(Buffer.byteLength(text))
     for (const waiter of this.#waiting.filter(({ wanted }) => wanted(frame))) {
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
       waiter.found(frame)

@@ -201,18 +201,48 @@ it('reads a bounded number of rows when it is loaded, however long the log is', 
   expect(bench.store.load('').heads.length).toBeLessThanOrEqual(5)
 })
 
+/** Enough rows for a few checkpoints. */
+function publishRows(bench: LogBench, publisher: string, count = 20): void {
+  for (let i = 0; i < count; i++) bench.publish(LINK, { publisher, after: i, first: i + 1 }, ['x'.repeat(1_500)])
+}
+
+const bucketsWritten = (bench: LogBench) =>
+  bench.of('commit').flatMap(({ write }) => (write.checkpoint ? [write.checkpoint.map(([bucket]) => bucket)] : []))
+
+/** One that lies in another bucket than `publisher1`. */
+const elsewhere = Array.from({ length: 9 }, (_, i) => publisherOf(i + 2)).find(
+  (publisher) => bucketOf(`.${publisher}`) !== bucketOf('.publisher1'),
+) as string
+
 it('writes only buckets in which something has changed, and the index', () => {
   const bench = new LogBench()
   bench.open(LINK)
-  const one = 'publisher1'
-  for (let i = 0; i < 20; i++) bench.publish(LINK, { publisher: one, after: i, first: i + 1 }, ['x'.repeat(1_500)])
 
-  const written = bench
-    .of('commit')
-    .flatMap(({ write }) => (write.checkpoint ? [write.checkpoint.map(([bucket]) => bucket)] : []))
+  bench.publish(LINK, { publisher: elsewhere, after: 0, first: 1 }, ['once'])
+  publishRows(bench, 'publisher1')
 
-  expect(written.length).toBeGreaterThan(2)
-  expect(written).toEqual(written.map(() => [INDEX_BUCKET, bucketOf(`.${one}`)]))
+  const [first, ...later] = bucketsWritten(bench)
+  expect(first?.toSorted()).toEqual([INDEX_BUCKET, bucketOf('.publisher1'), bucketOf(`.${elsewhere}`)].toSorted())
+  expect(later.length).toBeGreaterThan(1)
+  expect(later).toEqual(later.map(() => [INDEX_BUCKET, bucketOf('.publisher1')]))
+})
+
+it('writes with the first checkpoint after a restart also what has changed before it', () => {
+  const store = new MemoryStore()
+  const [before, after] = [() => new LogBench({ store }), () => new LogBench({ store, retention: { messages: 1 } })]
+  const bench = before()
+  bench.open(LINK)
+  bench.publish(LINK, { publisher: elsewhere, after: 0, first: 1 }, ['once'])
+
+  const restarted = after()
+  restarted.open(LINK)
+  publishRows(restarted, 'publisher1')
+  const again = after()
+  again.open(LINK)
+  const id = again.publish(LINK, { publisher: elsewhere, after: 0, first: 1 }, ['once'])
+
+  expect(store.read(0, 1)[0]?.first).toBeGreaterThan(0)
+  expect((again.result(id) as PublishResult).fates).toEqual([{ fate: 'duplicate', first: 1, count: 1, offset: 0 }])
 })
 
 it('begins an empty log at nothing', () => {

@@ -327,6 +327,9 @@ export class TopicLog {
       if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired')))
       else if (identity.expiresAt !== undefined) effects.push({ name: 'wake-at', at: identity.expiresAt })
     }
+    // Other alarms ring here, too; they are no reason to pay for rows.
+    const early = this.#sweepAt !== undefined && nowMs < this.#sweepAt
+    if (early) return effects
     if (this.#journal.trimmable && !this.#inFlight) effects.push(...this.#commit(true))
     return [...effects, ...this.#planSweep()]
   }

@@ -1,3 +1,4 @@
+import { ANNOUNCED_LIMITS } from '../protocol/limits.ts'
 import type { DeliverParams, GapParams } from '../protocol/frames/deliver.ts'
 import type { HelloResult } from '../protocol/frames/hello.ts'
 import type { HistoryResult } from '../protocol/frames/history.ts'
@@ -15,7 +16,9 @@ const fields = (value: unknown): value is Fields => typeof value === 'object' &&
 const count = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
 export function isHello(value: unknown): value is HelloResult {
-  return fields(value) && count(value['version']) && fields(value['limits']) && Object.values(value['limits']).every(count)
+  if (!fields(value) || !count(value['version'])) return false
+  const { limits } = value
+  return fields(limits) && ANNOUNCED_LIMITS.every((name) => count(limits[name]))
 }
 
 export function isSubscribed(value: unknown): value is SubscribeResult {

@@ -75,7 +75,7 @@ it.each([
 
 it('takes no cursor from random text', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.anything()), (text) => {
+    fc.property(fc.oneof(fc.string(), fc.anything()), (text) => {
       const parsed = parseCursor(text)
 
       expect(parsed === undefined || makeCursor(parsed.epoch, parsed.offset) === text).toBe(true)

@@ -1,6 +1,6 @@
 /**
  * Every bound in the system, with its unit in its name. What goes over one gets a typed error that names it (promise G10).
- * Servers may lower a bound per deployment; nobody raises one without a new protocol version.
+ * Nobody raises one without a new protocol version.
  */
 export const LIMITS = {
   /** One payload as JSON text in UTF-8. A stored row holds several and stays far below SQLite's 2 MB on Durable Objects. */
@@ -55,13 +55,11 @@ export const LIMITS = {
   tokenBytes: 8 * 1024,
   linksPerTopic: 32_768,
 
-  /** Unacked publishes of one client, in memory or on disk; above it `outbox_full`. */
+  /** Unacked and refused messages of one client, in memory or on disk; above it `outbox_full`. */
   outboxMessages: 100_000,
   outboxBytes: 64 * 1024 * 1024,
   /** Newest acks kept on disk per topic, for tabs that were not listening when they came. */
   outboxAcks: 256,
-  /** Messages that were refused and wait for a decision. */
-  refusedMessages: 1_000,
 } as const
 
 /** The bounds a client must know; the server says them in its answer to `hello`. */

@@ -6,7 +6,7 @@ const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels -
 
 describe('a value at the call', () => {
   it('is taken if JSON gives it back as it was', () => {
-    const value = fc.jsonValue({ maxDepth: 20, noUnicodeString: false })
+    const value = fc.jsonValue({ maxDepth: 20 })
 
     fc.assert(
       fc.property(value, (value) => {
@@ -127,6 +127,8 @@ describe('a value at the call', () => {
 
 describe('a line at the border', () => {
   it('is refused for exactly what JSON does not read', () => {
+    // An escape, behind an even number of backslashes.
+    const half = /(?<!\\)(?:\\\\)*\\ud[89a-f]/i
     const reads = (line: string) => {
       try {
         JSON.parse(line)
@@ -144,7 +146,7 @@ describe('a line at the border', () => {
           fc.string({ unit: fc.constantFrom('[', ']', '{', '}', '"', '1', ',', ':', '\\', 'u') }),
         ),
         (line) => {
-          expect(lineFault(line)?.code === undefined).toBe(reads(line) && !/\\ud[89a-f]/i.test(line))
+          expect(lineFault(line)?.code === undefined).toBe(reads(line) && !half.test(line))
         },
       ),
       { numRuns: 2_000 },

@@ -81,8 +81,8 @@ export class Database {
     for (let tries = 1; ; tries++) {
       if (this.#closed) throw this.#closed.error
       try {
-        const db = await (this.#opening ??= this.#open())
-        return await transact(begin(db), stores, (opened) => work(opened, tries > 1))
+        this.#opening ??= this.#open()
+        return await transact(begin(await this.#opening), stores, (opened) => work(opened, tries > 1))
       } catch (error) {
         const { name } = error as Error
         if (name === 'QuotaExceededError') {

@@ -85,13 +85,11 @@ export class IndexedDBOutbox {
     this.#database = database
   }
 
-  /** @returns how many messages are set aside */
-  open(): Promise<number> {
-    return this.#database.write(['meta', 'refused'], 'relaxed', async ({ meta, refused }) => {
+  open(): Promise<void> {
+    return this.#database.write(['meta'], 'relaxed', async ({ meta }) => {
       this.#id = (await ask<string | undefined>(meta.get('outbox'))) ?? randomName(12)
       // Written again where it is there already: cheaper to say than to find out.
       meta.put(this.#id, 'outbox')
-      return ask(refused.count())
     })
   }
 
@@ -154,6 +152,10 @@ export class IndexedDBOutbox {
     }))
   }
 
+  counters(): Promise<Counter[]> {
+    return this.#database.read(['topics'], ({ topics }) => ask(topics.getAll()))
+  }
+
   /** Deletes what is done with. May be late or left out: it would be sent again and recognised. */
   async settle(settlements: readonly Settlement[]): Promise<void> {
     await this.#database.write(['topics', 'outbox', 'acks'], 'relaxed', async ({ topics, outbox, acks }) => {
@@ -168,70 +170,51 @@ export class IndexedDBOutbox {
     })
   }
 
-  /** Sets messages aside; those around them stay. @returns how many are set aside now, and which are new */
-  refuse(topic: string, publisher: string, ranges: readonly Refused[]): Promise<SetAside> {
-    return this.#database.write(['outbox', 'refused'], 'strict', async ({ outbox, refused }) => {
+  /**
+   * Sets messages aside; those around them stay. With `forgotten` the home does not know the publisher any more: then all that is
+   * not settled goes, and another publisher begins.
+   */
+  setAside(topic: string, publisher: string, refused: readonly Refused[], forgotten: boolean): Promise<Refusal[]> {
+    return this.#database.write(['topics', 'outbox', 'refused'], 'strict', async (stores) => {
       const refusals: Refusal[] = []
-      for (const { first, count, code, message } of ranges) {
-        const end = first + count
-        for (const row of await rowsIn(outbox, topic, undefined, end)) {
-          const taken = slice(row, first, end)
-          if (!taken || row.publisher !== publisher) continue
-          outbox.delete([topic, row.first])
-          for (const rest of [slice(row, 0, first), slice(row, end)]) if (rest) outbox.put(rest, [topic, rest.first])
-          refusals.push(...setAside(refused, taken, code, message))
+      const counter = known<Counter>(await ask(stores.topics.get(topic)))
+      if (counter?.publisher !== publisher) return refusals
+      for (const { first, count, code, message } of refused) {
+        for (const row of await rowsIn(stores.outbox, topic, undefined, first + count)) {
+          const taken = slice(row, Math.max(first, forgotten ? counter.settled + 1 : 0), first + count)
+          if (!taken) continue
+          stores.outbox.delete([topic, row.first])
+          for (const rest of [slice(row, 0, first), slice(row, first + count)]) {
+            if (rest) stores.outbox.put(rest, [topic, rest.first])
+          }
+          refusals.push(...keepRefused(stores.refused, taken, code, message))
         }
       }
-      return { refusals, count: await ask(refused.count()) }
-    })
-  }
-
-  /** The home has forgotten the publisher: all that is not settled is set aside, and another publisher begins. */
-  abandon(topic: string, publisher: string, { code, message }: Pick<Refusal, 'code' | 'message'>): Promise<SetAside> {
-    return this.#database.write(['topics', 'outbox', 'refused'], 'strict', async ({ topics, outbox, refused }) => {
-      const counter = known<Counter>(await ask(topics.get(topic)))
-      const refusals: Refusal[] = []
-      if (counter?.publisher === publisher) {
-        for (const row of await rowsIn(outbox, topic)) {
-          const unsettled = slice(row, counter.settled + 1)
-          if (unsettled) refusals.push(...setAside(refused, unsettled, code, message))
-        }
-        outbox.delete(keysOf(topic))
-        topics.put(this.#newCounter(topic), topic)
+      if (forgotten) {
+        stores.outbox.delete(keysOf(topic))
+        stores.topics.put(this.#newCounter(topic), topic)
       }
-      return { refusals, count: await ask(refused.count()) }
+      return refusals
     })
   }
 
   /** Back among the waiting ones, behind them and as a new message; `undefined` if it is not set aside (any more). */
-  retry(id: string, origin: string): Promise<{ rows: Row[]; count: number } | undefined> {
+  retry(id: string, origin: string): Promise<Row[] | undefined> {
     return this.#database.write(['topics', 'outbox', 'acks', 'refused'], 'strict', async (stores, again) => {
-      const { refused } = stores
-      const message = known<RefusedMessage>(await ask(refused.get(id)))
-      if (!message)
-        return again && (await isKnown(stores, { origin, number: 1 }))
-          ? { rows: [], count: await ask(refused.count()) }
-          : undefined
-      const { topic, line, key } = message
-      refused.delete(id)
-      return {
-        rows: await this.#place(stores, {
-          topic,
-          origin,
-          number: 1,
-          keys: key === null ? undefined : [key],
-          lines: [line],
-        }),
-        count: await ask(refused.count()),
-      }
+      const refused = known<RefusedMessage>(await ask(stores.refused.get(id)))
+      if (!refused) return again && (await isKnown(stores, { origin, number: 1 })) ? [] : undefined
+      stores.refused.delete(id)
+      const { topic, line, key } = refused
+      return this.#place(stores, { topic, origin, number: 1, keys: [key], lines: [line] })
     })
   }
 
-  discard(id: string): Promise<{ found: boolean; count: number }> {
+  /** @returns whether it was set aside */
+  discard(id: string): Promise<boolean> {
     return this.#database.write(['refused'], 'relaxed', async ({ refused }) => {
-      const found = (await ask(refused.getKey(id))) !== undefined
+      const found = await ask(refused.getKey(id))
       refused.delete(id)
-      return { found, count: await ask(refused.count()) }
+      return found !== undefined
     })
   }
 
@@ -239,39 +222,29 @@ export class IndexedDBOutbox {
     return this.#database.read(['refused'], ({ refused }) => ask(refused.getAll()))
   }
 
-  /** What became of messages whose fate this tab may have missed. */
+  countRefused(): Promise<number> {
+    return this.#database.read(['refused'], ({ refused }) => ask(refused.count()))
+  }
+
+  /** What became of messages whose fate this tab may have missed: those of one topic stand together. An ack may cover more than one. */
   find(sought: readonly Sought[]): Promise<Found[]> {
     return this.#database.read(['meta', 'outbox', 'acks', 'refused'], async ({ meta, outbox, acks, refused }) => {
       // Where somebody has emptied the database, a row that is gone proves nothing.
-      if ((await ask(meta.get('outbox'))) !== this.#id) return sought.map(() => 'lost')
+      const whole = (await ask(meta.get('outbox'))) === this.#id
       const found: Found[] = []
-      const topics = new Map<string, { rows: Row[]; ring: AckRange[] }>()
+      let rows: Row[] = []
+      let ring: AckRange[] = []
+      let read: string | undefined
       for (const { topic, id, origin, number } of sought) {
-        const { rows, ring } = topics.get(topic) ?? {
-          rows: await rowsIn(outbox, topic),
-          ring: (await ask<AckRange[] | undefined>(acks.get(topic))) ?? [],
+        if (topic !== read) {
+          rows = await rowsIn(outbox, topic)
+          ring = (await ask<AckRange[] | undefined>(acks.get(topic))) ?? []
+          read = topic
         }
-        topics.set(topic, { rows, ring })
-        const ack = ring.find((range) => covers(range, origin, number))
-        if (rows.some((row) => covers(row, origin, number))) found.push('waiting')
-        else if (ack)
-          found.push({
-            ...ack,
-            number,
-            count: 1,
-            offset: ack.offset === undefined ? undefined : ack.offset + number - ack.number,
-          })
-        else
-          found.push(
-            (await ask<Refusal | undefined>(refused.get(id))) ?? {
-              origin,
-              number,
-              count: 1,
-              offset: undefined,
-              duplicate: true,
-              epoch: '',
-            },
-          )
+        const isIn = (range: Pick<Row, 'origin' | 'number' | 'count'>) => covers(range, origin, number)
+        const gone = whole ? { origin, number, count: 1, offset: undefined, duplicate: true, epoch: '' } : 'lost'
+        if (rows.some(isIn)) found.push('waiting')
+        else found.push(ring.find(isIn) ?? (await ask<Refusal | undefined>(refused.get(id))) ?? gone)
       }
       return found
     })
@@ -284,15 +257,9 @@ export interface Refused extends Pick<Refusal, 'code' | 'message'> {
   count: number
 }
 
-export interface SetAside {
-  readonly refusals: readonly Refusal[]
-  readonly count: number
-}
-
 /** @throws if a later version wrote it: it is left as it is */
 function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
-  if (record && record.v !== 1)
-    throw new Error(`The outbox holds a record of version ${record.v}; this build knows version 1. Load the page anew`)
+  if (record && record.v !== 1) throw new Error(`a record of version ${record.v}, written by a newer build`)
   return record
 }
 
@@ -318,14 +285,15 @@ async function isKnown(
 
 async function rowsIn(outbox: IDBObjectStore, topic?: string, from?: number, to?: number): Promise<Row[]> {
   const rows: Row[] = []
-  let range = topic === undefined ? undefined : keysOf(topic, from, to)
+  const whole = topic === undefined ? undefined : keysOf(topic, from, to)
+  let range = whole
   for (;;) {
     const page: Row[] = await ask(outbox.getAll(range, PAGE_ROWS))
     for (const row of page) rows.push(known(row) as Row)
     const last = page.at(-1)
     if (!last || page.length < PAGE_ROWS) return rows
     const after = [last.topic, last.first]
-    range = range ? IDBKeyRange.bound(after, range.upper, true, true) : IDBKeyRange.lowerBound(after, true)
+    range = whole ? IDBKeyRange.bound(after, whole.upper, true, true) : IDBKeyRange.lowerBound(after, true)
   }
 }
 
@@ -345,7 +313,7 @@ function slice(row: Row, from: number, to = Number.POSITIVE_INFINITY): Row | und
   }
 }
 
-function setAside(
+function keepRefused(
   refused: IDBObjectStore,
   { topic, origin, number, keys, body }: Row,
   code: ErrorCode,

@@ -1,6 +1,6 @@
+import { checkpointAt } from '../broker/checkpoint.ts'
 import type { Chunk, Commit, Loaded, LogStore } from './store.ts'
 import { StoreConflict } from './store.ts'
-import { checkpointAt } from '../broker/checkpoint.ts'
 
 /** A log for the life of the process. Answers at once. */
 export class MemoryStore implements LogStore {
@@ -12,7 +12,12 @@ export class MemoryStore implements LogStore {
     this.#epoch ??= newEpoch
     const checkpoint = [...this.#checkpoint]
     const since = checkpointAt(checkpoint)
-    return { epoch: this.#epoch, checkpoint, heads: this.#chunks.filter((chunk) => chunk.next > since), tail: this.#chunks.at(-1) }
+    return {
+      epoch: this.#epoch,
+      checkpoint,
+      heads: this.#chunks.filter((chunk) => chunk.next > since),
+      tail: this.#chunks.at(-1),
+    }
   }
 
   commit({ expect, replaceTail, append, trimBelow, checkpoint }: Commit): void {
@@ -20,7 +25,8 @@ export class MemoryStore implements LogStore {
     const tail = this.#chunks.at(-1)
     const head = tail?.next ?? checkpointAt([...this.#checkpoint])
     if (head !== expect.head) throw new StoreConflict(`the log ends at ${head}, not at ${expect.head}`)
-    if (replaceTail && replaceTail.first !== tail?.first) throw new StoreConflict(`the row at ${replaceTail.first}, which was to be made longer, is not there`)
+    if (replaceTail && replaceTail.first !== tail?.first)
+      throw new StoreConflict(`the row at ${replaceTail.first}, which was to be made longer, is not there`)
     if (replaceTail) this.#chunks[this.#chunks.length - 1] = replaceTail
     this.#chunks.push(...append)
     for (const [bucket, text] of checkpoint ?? []) this.#checkpoint.set(bucket, text)
@@ -32,7 +38,8 @@ export class MemoryStore implements LogStore {
   read(from: number, maxBytes: number): readonly Chunk[] {
     const start = this.#indexOf(from)
     let end = start
-    for (let bytes = 0; end < this.#chunks.length && (end === start || bytes + this.#at(end).size <= maxBytes); end++) bytes += this.#at(end).size
+    for (let bytes = 0; end < this.#chunks.length && (end === start || bytes + this.#at(end).size <= maxBytes); end++)
+      bytes += this.#at(end).size
     return this.#chunks.slice(start, end)
   }
 
@@ -40,7 +47,8 @@ export class MemoryStore implements LogStore {
     let end = this.#indexOf(to)
     if (end < this.#chunks.length && this.#at(end).first < to) end++
     let start = end
-    for (let bytes = 0; start > 0 && (start === end || bytes + this.#at(start - 1).size <= maxBytes); start--) bytes += this.#at(start - 1).size
+    for (let bytes = 0; start > 0 && (start === end || bytes + this.#at(start - 1).size <= maxBytes); start--)
+      bytes += this.#at(start - 1).size
     return this.#chunks.slice(start, end)
   }
 

@@ -4,7 +4,7 @@ import { Count } from './scalars.ts'
 
 /** Client → broker, the first frame of a link: the versions the client speaks and what it is. */
 export const HelloParams = v.object({
-  versions: v.pipe(v.array(Count), v.minLength(1), v.maxLength(16)),
+  versions: v.pipe(v.array(v.unknown()), v.minLength(1), v.maxLength(16), v.array(Count)),
   client: v.optional(v.pipe(v.string(), v.maxLength(64))),
 })
 
