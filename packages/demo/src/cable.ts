@@ -1,0 +1,80 @@
+import type { Kept } from './kept.ts'
+
+/**
+ * The demo's network cable, which can be pulled. The SDK has no switch for this, and needs none: a network fails without asking.
+ * So the page stands in for the network. Sockets are made through here, and while the cable is out, open ones are lost and new ones
+ * fail, as they would without a network. All tabs of this browser hang on the same cable.
+ */
+export interface Cable {
+  readonly plugged: boolean
+  pull(): void
+  plug(): void
+}
+
+const KEY = 'cable'
+
+/** Call it before the first connection is made. */
+export function installCable({ kept, onChange }: { kept: Kept; onChange: () => void }): Cable {
+  const open = new Set<WebSocket>()
+  let plugged = kept.get(KEY) !== 'out'
+
+  const set = (next: boolean): void => {
+    if (next === plugged) return
+    plugged = next
+    if (!plugged) for (const socket of open) lose(socket)
+    onChange()
+    // What a browser says when a network comes back.
+    if (plugged) dispatchEvent(new Event('online'))
+  }
+
+  globalThis.WebSocket = new Proxy(WebSocket, {
+    construct(Native, args: ConstructorParameters<typeof WebSocket>) {
+      if (!plugged) return new FailedSocket()
+      const socket = new Native(...args)
+      open.add(socket)
+      socket.addEventListener('close', () => open.delete(socket))
+      return socket
+    },
+  })
+  kept.onChange((key, value) => {
+    if (key === KEY) set(value !== 'out')
+  })
+
+  return {
+    get plugged() {
+      return plugged
+    },
+    pull() {
+      kept.set(KEY, 'out')
+      set(false)
+    },
+    plug() {
+      kept.remove(KEY)
+      set(true)
+    },
+  }
+}
+
+/** Nothing is heard on it any more, whether or not the server still gets what was on its way. */
+function lose(socket: WebSocket): void {
+  socket.dispatchEvent(new CloseEvent('close', { code: 1006 }))
+  socket.close()
+}
+
+/** A socket whose network is gone: closed before it ever opened. */
+class FailedSocket extends EventTarget {
+  readonly readyState = WebSocket.CLOSED
+  onopen = null
+  onmessage = null
+  onerror: ((event: Event) => void) | null = null
+  onclose: ((event: CloseEvent) => void) | null = null
+
+  constructor() {
+    super()
+    this.addEventListener('close', (event) => this.onclose?.(event as CloseEvent))
+    queueMicrotask(() => this.dispatchEvent(new CloseEvent('close', { code: 1006 })))
+  }
+
+  send(): void {}
+  close(): void {}
+}
