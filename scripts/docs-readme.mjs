@@ -46,7 +46,7 @@ const readable = (value) =>
  */
 export function sizes(current) {
   const { stdout } = spawnSync(process.execPath, [inRoot('scripts/size.mjs')], { cwd: inRoot(), encoding: 'utf8' })
-  const measured = [...stdout.matchAll(/^(\S+)\s+(\d+) of (\d+) bytes/gm)].map(([, entry, bytes, budget]) => ({
+  const measured = [...stdout.matchAll(/^(\S+)\s+(\d+) of \d+ bytes, goal (\d+)/gm)].map(([, entry, bytes, budget]) => ({
     entry,
     kb: Number(bytes) / 1000,
     budget: Number(budget) / 1000,
@@ -60,7 +60,7 @@ export function sizes(current) {
   )
   if (right && stated.length === measured.length) return current
   return table(
-    ['import', 'minified and gzipped', 'budget'],
+    ['import', 'minified and gzipped', 'goal'],
     measured.map(({ entry, kb, budget }) => [`\`${entry}\``, `${kb.toFixed(1)} kB`, `${budget} kB`]),
   )
 }

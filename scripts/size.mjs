@@ -3,9 +3,11 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { inRoot, isEntry, main } from './project.mjs'
 
+// `goalBytes` is what the design asks for and `budgetBytes` what nobody may pass until it is reached (docs/decisions/0011-sizes.md):
+// it is only ever lowered.
 const BUDGETS = [
-  { entry: '@messkit/sdk/remote', budgetBytes: 8_000 },
-  { entry: '@messkit/sdk', budgetBytes: 15_000 },
+  { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 13_400 },
+  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 31_800 },
 ]
 
 /** Resolves to the entry's size and whether it keeps within its budget. */
@@ -27,10 +29,9 @@ export async function check({ entry, budgetBytes }) {
 if (isEntry(import.meta)) {
   await main(async () => {
     const results = await Promise.all(BUDGETS.map(check))
-    for (const { entry, bytes, budgetBytes, fits } of results) {
-      console.log(
-        `${entry.padEnd(22)} ${String(bytes).padStart(7)} of ${budgetBytes} bytes ${fits ? '' : 'TOO LARGE'}`.trimEnd(),
-      )
+    for (const [i, { entry, bytes, budgetBytes, fits }] of results.entries()) {
+      const line = `${entry.padEnd(22)} ${String(bytes).padStart(7)} of ${budgetBytes} bytes, goal ${BUDGETS[i].goalBytes}`
+      console.log(fits ? line : `${line} TOO LARGE`)
     }
     if (!results.every(({ fits }) => fits)) process.exit(1)
   })

@@ -9,7 +9,7 @@ test('an entry that costs more than its budget does not fit', async () => {
 })
 
 test('an entry within its budget fits', async () => {
-  const result = await check({ entry: 'idb', budgetBytes: 100_000 })
+  const result = await check({ entry: 'nanoevents', budgetBytes: 100_000 })
 
   expect(result.fits).toBe(true)
 })
