@@ -9,14 +9,14 @@ const SDK = 'packages/sdk/src'
 const LAYERS = [
   { files: `${SDK}/protocol/`, may: [], packages: ['valibot'] },
   { files: `${SDK}/broker/`, may: [`${SDK}/protocol/`, `${SDK}/store/store.ts`], packages: [] },
-  { files: `${SDK}/store/`, may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/platform.ts`], packages: ['idb'] },
+  { files: `${SDK}/store/`, may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/platform.ts`], packages: [] },
   {
     files: `${SDK}/link/`,
     may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/store/`, `${SDK}/platform.ts`],
     packages: ['nanoevents'],
   },
   { files: `${SDK}/platform.ts`, may: [], packages: [] },
-  { files: `${SDK}/`, may: [], packages: ['valibot', 'idb', 'nanoevents'] },
+  { files: `${SDK}/`, may: [], packages: ['valibot', 'nanoevents'] },
   {
     files: 'packages/edge/src/',
     may: [],

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
 import { IndexedDBStore } from '../../packages/sdk/src/store/indexeddb.ts'
+import { Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
 import { type Stores, storeSuite } from '../../packages/sdk/src/store/store.suite.ts'
 import { type LogStore, StoreConflict } from '../../packages/sdk/src/store/store.ts'
 import { homeSuite } from './home.suite.ts'

@@ -22,9 +22,12 @@ export class Alarm {
   #timer: ReturnType<typeof setTimeout> | undefined
   #at = Number.POSITIVE_INFINITY
   readonly #ring: () => void
+  readonly #holds: boolean
 
-  constructor(ring: () => void) {
+  /** @param holds whether a process stays for it, where the platform makes that difference */
+  constructor(ring: () => void, holds = true) {
     this.#ring = ring
+    this.#holds = holds
   }
 
   set(at: number): void {
@@ -33,6 +36,7 @@ export class Alarm {
     this.#at = at
     // A timer above 2^31 ms would fire at once.
     this.#timer = setTimeout(() => this.#fire(), Math.min(Math.max(0, at - now()), 2 ** 31 - 1))
+    if (!this.#holds) (this.#timer as unknown as { unref?: () => void }).unref?.()
   }
 
   clear(): void {
@@ -72,6 +76,12 @@ export function takeLock(name: string, signal: AbortSignal): Promise<() => void>
   })
 }
 
+/** Names of the locks held now that begin so. */
+export async function heldLocks(prefix: string): Promise<string[]> {
+  const { held = [] } = await navigator.locks.query()
+  return held.flatMap(({ name = '' }) => (name.startsWith(prefix) ? name : []))
+}
+
 /** Whether nobody holds a lock now. */
 export function isFree(name: string): Promise<boolean> {
   return navigator.locks.request(name, { ifAvailable: true }, (lock) => lock !== null)
@@ -89,7 +99,11 @@ export function onPage({ hide, show }: { hide: () => void; show: () => void }): 
 
 /** What the browser says about network and page; hints that shorten a wait and prove nothing. */
 export function onHint(listener: () => void): () => void {
-  const target = globalThis as { addEventListener?: typeof addEventListener; removeEventListener?: typeof removeEventListener; document?: Document }
+  const target = globalThis as {
+    addEventListener?: typeof addEventListener
+    removeEventListener?: typeof removeEventListener
+    document?: Document
+  }
   if (!target.document || !target.addEventListener) return () => {}
   const visible = () => {
     if (target.document?.visibilityState === 'visible') listener()

@@ -1,6 +1,5 @@
 import { MemoryCursors } from './client/cursors.ts'
-import { MessError } from './client/errors.ts'
-import { type CommonOptions, makeMess, type Mess } from './client/mess.ts'
+import { type CommonOptions, checkUrl, type Mess, makeMess } from './client/mess.ts'
 import { MemoryOutbox } from './client/outbox.ts'
 import type { AskToken } from './client/token.ts'
 import { webSocketLinks } from './link/websocket.ts'
@@ -14,9 +13,12 @@ export interface RemoteOptions extends CommonOptions {
   readonly token?: AskToken
 }
 
-/** A client of a server that keeps what it must in memory: the smallest one, for pages and processes without offline use. */
+/**
+ * A client of a server that keeps what it must in memory: the smallest one, for pages and processes without offline use.
+ * @throws {MessError} `bad_option`
+ */
 export function createMess(options: RemoteOptions): Mess {
-  if (!URL.canParse(options.url)) throw new MessError('bad_option', 'url: an absolute URL', { scope: 'mess' })
+  checkUrl(options.url)
   return makeMess({
     options,
     parts: (events) => ({

@@ -10,6 +10,8 @@ import type { Tokens } from './token.ts'
 
 export interface ChannelOptions {
   readonly topic: string
+  /** Whether the home is on this side. */
+  readonly local: boolean
   readonly user: string | undefined
   readonly open: OpenLink
   readonly tokens: Tokens
@@ -28,7 +30,7 @@ export class Channel {
   readonly #session: Session
   readonly #queue: SessionEvent[] = []
   readonly #readers = new Set<Reader>()
-  readonly #alarm = new Alarm(() => this.post({ name: 'due' }))
+  readonly #alarm: Alarm
   #unhint: (() => void) | undefined
   #running = false
   #flushing = false
@@ -38,6 +40,8 @@ export class Channel {
   constructor(options: ChannelOptions) {
     this.#options = options
     this.outbox = options.outbox(() => this.#changed())
+    // Between the parts of one process nothing is waited for, so no process has to stay for it.
+    this.#alarm = new Alarm(() => this.post({ name: 'due' }), !options.local)
     this.#session = new Session({ ...options, publisher: () => this.outbox.publisher(), random })
   }
 

@@ -64,8 +64,10 @@ export class Consumer<T> {
     this.#run()
   }
 
-  /** No handler starts after this. */
+  /** No handler starts after this. What was handled stays so; the message at hand does not count. */
   stop(): void {
+    const [item] = this.#items
+    if (item && 'walk' in item) this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)
     this.#stopped = true
     this.#items.length = 0
   }

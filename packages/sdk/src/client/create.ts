@@ -4,9 +4,8 @@ import { webSocketLinks } from '../link/websocket.ts'
 import { canShare } from '../platform.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { MemoryCursors } from './cursors.ts'
-import { MessError } from './errors.ts'
 import { Homes, LOCAL_RETENTION } from './homes.ts'
-import { type CommonOptions, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
+import { type CommonOptions, checkUrl, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
 import { TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
@@ -36,9 +35,7 @@ export interface MessOptions extends CommonOptions {
  * @throws {MessError} `bad_option`
  */
 export function createMess(options: MessOptions = {}): Mess {
-  const { url } = options
-  if (url !== undefined && !URL.canParse(url))
-    throw new MessError('bad_option', 'url: an absolute URL', { scope: 'mess' })
+  if (options.url !== undefined) checkUrl(options.url)
   const shared = (): boolean => options.storage !== 'memory' && options.tabs !== false && canShare()
   return makeMess({ options, parts: (events) => (shared() ? inTab(options, events) : inMemory(options, events)) })
 }

@@ -1,5 +1,5 @@
-import type { Cursor } from '../protocol/cursor.ts'
 import { pause } from '../platform.ts'
+import type { Cursor } from '../protocol/cursor.ts'
 
 /** Where named subscriptions stopped. */
 export interface CursorStore {

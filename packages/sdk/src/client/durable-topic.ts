@@ -1,15 +1,8 @@
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import type {
-  AckRange,
-  Counter,
-  IndexedDBOutbox,
-  Refused,
-  Row,
-  SetAside,
-  Settlement,
-} from '../store/indexeddb-outbox.ts'
+import type { IndexedDBOutbox, Refused, Settlement } from '../store/indexeddb-outbox.ts'
+import type { AckRange, Counter, Refusal, Row } from '../store/indexeddb-rows.ts'
 import type { TopicOutbox } from './outbox.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { Pump } from './pump.ts'
@@ -22,16 +15,16 @@ export interface DurableHost {
   readonly store: IndexedDBOutbox
   /** The same topic in memory, once there is no database. */
   memory(topic: DurableTopic): TopicOutbox | undefined
-  add(topic: DurableTopic, line: string, key: string | undefined): PendingReceipt
+  /** Store a message that this tab publishes; `number` counts those of the topic. */
+  add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt
   owns(publisher: string): boolean
   /** Messages came into this tab's hands, or left them. */
   count(messages: number, chars: number): void
   /** There is something to send. */
   wake(topic: DurableTopic): void
-  acked(acks: readonly AckRange[]): void
-  settle(topic: DurableTopic): void
+  acked(topic: DurableTopic, acks: readonly AckRange[]): void
   /** Record what is set aside, however long it takes. */
-  setAside(record: () => Promise<SetAside>): Promise<void>
+  setAside(record: () => Promise<readonly Refusal[]>): Promise<void>
   report(error: unknown): void
 }
 
@@ -48,23 +41,22 @@ export class DurableTopic implements TopicOutbox {
   readonly name: string
   /** Begins the ids of what this tab publishes here. */
   readonly origin: string
-  /** Count of those. */
-  number = 0
-  changed: () => void
+  changed: () => void = () => {}
+  #number = 0
   readonly #host: DurableHost
   readonly #nothing = new Publisher<Held>('nothing')
   #publisher: Publisher<Held> | undefined
   /** Sequence of the first row that was not taken yet. */
   #expected = 0
   #abandoning = false
+  #outlived = false
   #acks: AckRange[] = []
   readonly #filling = new Pump(() => this.#fill())
 
-  constructor(host: DurableHost, name: string, origin: string, changed: () => void) {
+  constructor(host: DurableHost, name: string, origin: string) {
     this.#host = host
     this.name = name
     this.origin = origin
-    this.changed = changed
   }
 
   publisher(): Publisher {
@@ -72,7 +64,9 @@ export class DurableTopic implements TopicOutbox {
   }
 
   add(line: string, key: string | undefined): PendingReceipt {
-    return this.#host.memory(this)?.add(line, key) ?? this.#host.add(this, line, key)
+    const receipt = this.#host.memory(this)?.add(line, key) ?? this.#host.add(this, this.#number + 1, line, key)
+    this.#number++
+    return receipt
   }
 
   owns(publisher: string): boolean {
@@ -86,6 +80,10 @@ export class DurableTopic implements TopicOutbox {
     const [first] = rows
     if (first && first.publisher === this.#publisher?.id && first.first === this.#expected) this.#takeRows(rows)
     else this.fill()
+  }
+
+  lookAt({ next }: Counter): void {
+    if (next > this.#expected) this.fill()
   }
 
   /** Take what there is to take. */
@@ -105,14 +103,17 @@ export class DurableTopic implements TopicOutbox {
 
   take(counter: Counter | undefined, rows: readonly Row[]): void {
     if (!this.#host.leading || !counter || this.#abandoning) return
-    if (this.#publisher && this.#publisher.id !== counter.publisher) {
-      // Another outbox stands where ours was: somebody has emptied the database meanwhile.
-      this.release()
-      this.fill()
+    const { id = counter.publisher, size = 0 } = this.#publisher ?? {}
+    if (id === counter.publisher) {
+      this.#publisher ??= new Publisher(counter.publisher, counter.settled)
+      this.#takeRows(rows)
       return
     }
-    this.#publisher ??= new Publisher(counter.publisher, counter.settled)
-    this.#takeRows(rows)
+    // Somebody has emptied the database, and another outbox stands where ours was. What is in our hands goes first.
+    this.#outlived = size > 0
+    if (this.#outlived) return
+    this.release()
+    this.fill()
   }
 
   #takeRows(rows: readonly Row[]): void {
@@ -153,9 +154,12 @@ export class DurableTopic implements TopicOutbox {
 
   settle(epoch: string, fates: readonly Fate[], noted: () => void): void {
     const memory = this.#host.memory(this)
-    if (memory) return memory.settle(epoch, fates, noted)
-    const publisher = this.#publisher
-    if (!publisher) return noted()
+    if (memory) memory.settle(epoch, fates, noted)
+    else if (this.#publisher) this.#settle(this.#publisher, epoch, fates, noted)
+    else noted()
+  }
+
+  #settle(publisher: Publisher<Held>, epoch: string, fates: readonly Fate[], noted: () => void): void {
     const acks: AckRange[] = []
     const refused: Refused[] = []
     for (const fate of fates) {
@@ -167,11 +171,10 @@ export class DurableTopic implements TopicOutbox {
     }
     if (acks.length > 0) {
       this.#acks.push(...acks)
-      this.#host.acked(acks)
-      this.#host.settle(this)
+      this.#host.acked(this, acks)
     }
-    if (refused.length > 0)
-      this.#host.setAside(() => this.#host.store.refuse(this.name, publisher.id, refused)).then(noted)
+    if (refused.length > 0) this.#setAside(publisher.id, refused, false).then(noted)
+    if (this.#outlived) this.fill()
   }
 
   /** What has moved since this was asked for the last time. */
@@ -191,18 +194,23 @@ export class DurableTopic implements TopicOutbox {
 
   abandon(code: ErrorCode, message: string, noted: () => void): void {
     const memory = this.#host.memory(this)
-    if (memory) return memory.abandon(code, message, noted)
-    const lost = this.#publisher
-    if (!lost) return noted()
+    if (memory) memory.abandon(code, message, noted)
+    else if (this.#publisher) this.#abandon(this.#publisher, code, message, noted)
+    else noted()
+  }
+
+  #abandon(lost: Publisher<Held>, code: ErrorCode, message: string, noted: () => void): void {
     this.#abandoning = true
     this.release()
-    this.#host
-      .setAside(() => this.#host.store.abandon(this.name, lost.id, { code, message }))
-      .then(() => {
-        this.#abandoning = false
-        this.fill()
-        noted()
-      })
+    this.#setAside(lost.id, [{ first: 1, count: Number.POSITIVE_INFINITY, code, message }], true).then(() => {
+      this.#abandoning = false
+      this.fill()
+      noted()
+    })
+  }
+
+  #setAside(publisher: string, refused: readonly Refused[], forgotten: boolean): Promise<void> {
+    return this.#host.setAside(() => this.#host.store.setAside(this.name, publisher, refused, forgotten))
   }
 }
 

@@ -29,7 +29,7 @@ export class Homes {
     const known = this.#homes.get(topic)
     if (known) return known.home
     const { retention, store, term, onFailed } = this.#options
-    const alarm = new Alarm(() => home.due())
+    const alarm = new Alarm(() => home.due(), false)
     const home = new TopicHome({
       topic,
       retention,

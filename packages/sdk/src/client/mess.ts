@@ -78,13 +78,19 @@ export interface MessSetup {
   readonly parts: (events: PartsEvents) => Parts
 }
 
+/** @throws {MessError} `bad_option` for what is no address of a server */
+export function checkUrl(url: string): void {
+  if (URL.canParse(url) && /^(http|ws)s?:$/.test(new URL(url).protocol)) return
+  throw new MessError('bad_option', 'url: an absolute URL that begins with https: or http:', { scope: 'mess' })
+}
+
 /** A client out of its parts. Opens nothing and touches no global until it is first used. */
 export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
+  checkReconnect(options.reconnect)
   const emitter = createNanoEvents<MessEvents>()
   const channels = new Map<string, Channel>()
   const faults = new Map<string, Trouble | undefined>()
   const subscriptions = new Set<Subscription>()
-  const tokens = new Tokens(options.token)
   let parts: Parts | undefined
   let closing: Promise<{ unsent: number }> | undefined
   let closed = false
@@ -94,6 +100,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     // An error event that nobody listens to is lost on purpose: it was also told where it belongs.
     emitter.emit('error', error)
   }
+
+  const tokens = new Tokens(options.token, (cause) => report(new MessError('token_unavailable', 'The token callback failed', { scope: 'mess', cause })))
 
   /** Many things change at once; listeners hear of it once. */
   const changed = (): void => {
@@ -118,11 +126,12 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const host: TopicHost = {
     channel(topic) {
+      const { local, open, outbox, reconnect } = use()
       const known = channels.get(topic)
       if (known) return known
-      const { open, outbox, reconnect } = use()
       const channel = new Channel({
         topic,
+        local,
         user: options.user,
         open,
         tokens,
@@ -179,9 +188,10 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     closing ??= (async () => {
       if (waitMs > 0) await settled(waitMs)
       const unsent = parts?.outbox.unsent ?? 0
+      // The first thing: each writes down how far it has come.
+      for (const subscription of [...subscriptions]) subscription.stop()
       closed = true
       options.signal?.removeEventListener('abort', onAbort)
-      for (const subscription of [...subscriptions]) subscription.stop()
       for (const channel of channels.values()) channel.close()
       tokens.close()
       parts?.outbox.close()
@@ -204,12 +214,31 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     get outbox() {
       return use().outbox
     },
-    on: (event, listener) => emitter.on(event, listener),
+    on: (event, listener) => emitter.on(event, guarded(listener)),
     close: ({ waitMs = 0 } = {}) => close(waitMs),
     async [Symbol.asyncDispose]() {
       await close(0)
     },
   }
+}
+
+function checkReconnect({ minMs, maxMs }: CommonOptions['reconnect'] = { minMs: 1, maxMs: 1 }): void {
+  if (minMs >= 1 && minMs <= maxMs && maxMs < Number.POSITIVE_INFINITY) return
+  throw new MessError('bad_option', 'reconnect: minMs from 1 on, and maxMs not below it', { scope: 'mess' })
+}
+
+/** What a listener throws is the application's to hear of, and harms nothing here. */
+function guarded<L extends (fact: never) => void>(listener: L): L {
+  const guard = (fact: never): void => {
+    try {
+      listener(fact)
+    } catch (error) {
+      soon(() => {
+        throw error
+      })
+    }
+  }
+  return guard as L
 }
 
 /** What to tell of several topics: trouble that needs somebody first, then the best connection. */

@@ -5,16 +5,20 @@ import type { Subscription } from './subscription.ts'
 
 type Start<T> = (handler: (message: Message<T>) => Promise<void>, onGap: (gap: Gap) => never) => Subscription
 
+type Answer<T> = IteratorResult<Message<T>>
+
 /**
- * A subscription as an iterator for one reader. It subscribes when it is asked for the first message, holds one message at a
- * time, and takes the next `next()` as the sign that the last one was handled.
+ * A subscription as an iterator for one reader. It subscribes at once, holds one message at a time, and takes the next `next()`
+ * as the sign that the last one was handled.
  */
 export class MessageIterator<T> implements AsyncIterableIterator<Message<T>>, Subscription {
   readonly #subscription: Subscription
-  #reader: { resolve: (result: IteratorResult<Message<T>>) => void; reject: (error: unknown) => void } | undefined
-  #offered: { message: Message<T>; handled: () => void } | undefined
+  /** Every answer behind the last message: the end, or the error that ended it. */
+  readonly #ended: Promise<Answer<T>>
+  /** Whoever asked and has no answer yet. */
+  readonly #readers: ((answer: Answer<T> | Promise<Answer<T>>) => void)[] = []
+  #offered: { readonly message: Message<T>; readonly handled: () => void } | undefined
   #handled: (() => void) | undefined
-  #error: unknown
 
   constructor(start: Start<T>) {
     this.#subscription = start(
@@ -23,10 +27,11 @@ export class MessageIterator<T> implements AsyncIterableIterator<Message<T>>, Su
         throw new GapError(gap)
       },
     )
-    this.#subscription.done.then(
-      () => this.#end(undefined),
-      (error: unknown) => this.#end(error),
-    )
+    this.#ended = this.#subscription.done.then(() => ({ done: true, value: undefined }))
+    const end = (): void => {
+      for (const answer of this.#readers.splice(0)) answer(this.#ended)
+    }
+    this.#ended.then(end, end)
   }
 
   get state(): Subscription['state'] {
@@ -57,44 +62,36 @@ export class MessageIterator<T> implements AsyncIterableIterator<Message<T>>, Su
     return this
   }
 
-  next(): Promise<IteratorResult<Message<T>>> {
+  next(): Promise<Answer<T>> {
     this.#handled?.()
     this.#handled = undefined
-    return new Promise((resolve, reject) => {
-      const offered = this.#offered
-      if (offered) {
-        this.#offered = undefined
-        this.#handled = offered.handled
-        resolve({ done: false, value: offered.message })
-      } else if (this.#error !== undefined) reject(this.#error)
-      else if (this.state === 'stopped') resolve({ done: true, value: undefined })
-      else this.#reader = { resolve, reject }
+    if (this.state === 'stopped') return this.#ended
+    return new Promise((answer) => {
+      this.#readers.push(answer)
+      this.#give()
     })
   }
 
-  async return(): Promise<IteratorResult<Message<T>>> {
+  async return(): Promise<Answer<T>> {
     this.stop()
     return { done: true, value: undefined }
   }
 
   #offer(message: Message<T>): Promise<void> {
     return new Promise((handled) => {
-      const reader = this.#reader
-      if (!reader) {
-        this.#offered = { message, handled }
-        return
-      }
-      this.#reader = undefined
-      this.#handled = handled
-      reader.resolve({ done: false, value: message })
+      this.#offered = { message, handled }
+      this.#give()
     })
   }
 
-  #end(error: unknown): void {
-    this.#error = error
-    const reader = this.#reader
-    this.#reader = undefined
-    if (error !== undefined) reader?.reject(error)
-    else reader?.resolve({ done: true, value: undefined })
+  #give(): void {
+    const offered = this.#offered
+    const answer = offered && this.#readers.shift()
+    if (!answer) return
+    this.#offered = undefined
+    answer({ done: false, value: offered.message })
+    // The next one may have been asked for already.
+    if (this.#readers.length > 0) offered.handled()
+    else this.#handled = offered.handled
   }
 }

@@ -1,7 +1,7 @@
+import { randomName } from '../platform.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { randomName } from '../platform.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
@@ -58,6 +58,9 @@ interface Held extends Unsent {
 const IN_MEMORY: Promise<Stored> = Promise.resolve({ durability: 'memory' })
 const inMemory = (): Promise<Stored> => IN_MEMORY
 
+/** A message that its outbox cannot keep. */
+type Adopted = Omit<Held, 'sequence' | 'line'> & { readonly line: string | undefined }
+
 /** An outbox for the life of the process. Sequences are given at once. */
 export class MemoryOutbox implements OutboxBackend {
   readonly #events: OutboxEvents
@@ -79,8 +82,8 @@ export class MemoryOutbox implements OutboxBackend {
   }
 
   topic(name: string, changed: () => void): TopicOutbox {
-    let topic = this.#topics.get(name)
-    if (!topic) this.#topics.set(name, (topic = new MemoryTopicOutbox(this, name, changed)))
+    const topic = this.#topics.get(name) ?? new MemoryTopicOutbox(this, name, changed)
+    this.#topics.set(name, topic)
     return topic
   }
 
@@ -88,7 +91,11 @@ export class MemoryOutbox implements OutboxBackend {
   count(line: string): void {
     const bytes = this.#bytes + line.length
     if (this.#count >= LIMITS.outboxMessages || bytes > LIMITS.outboxBytes) {
-      throw new MessError('outbox_full', `The outbox holds ${this.#count} messages; wait for acks, or retry or discard refused ones`, { scope: 'mess' })
+      throw new MessError(
+        'outbox_full',
+        `The outbox holds ${this.#count} messages; wait for acks, or retry or discard refused ones`,
+        { scope: 'mess' },
+      )
     }
     this.#count++
     this.#bytes = bytes
@@ -111,8 +118,12 @@ export class MemoryOutbox implements OutboxBackend {
   }
 
   async list(): Promise<OutboxEntry[]> {
-    const waiting = [...this.#topics].flatMap(([topic, { held }]) => held.map(({ receipt }): OutboxEntry => ({ id: receipt.id, topic, state: 'waiting', error: undefined })))
-    const refused = [...this.#refused].map(([id, { topic, error }]): OutboxEntry => ({ id, topic, state: 'refused', error }))
+    const waiting = [...this.#topics].flatMap(([topic, { held }]) =>
+      held.map(({ receipt }): OutboxEntry => ({ id: receipt.id, topic, state: 'waiting', error: undefined })),
+    )
+    const refused = [...this.#refused].map(
+      ([id, { topic, error }]): OutboxEntry => ({ id, topic, state: 'refused', error }),
+    )
     return [...waiting, ...refused]
   }
 
@@ -127,9 +138,10 @@ export class MemoryOutbox implements OutboxBackend {
   }
 
   /** A message that could not be kept elsewhere; whoever published it holds its receipt. */
-  adopt(name: string, message: Omit<Held, 'sequence'>, changed: () => void): void {
-    this.count(message.line)
-    ;(this.topic(name, changed) as MemoryTopicOutbox).adopt(message)
+  adopt(name: string, message: Adopted, changed: () => void): void {
+    const line = message.line ?? ''
+    this.count(line)
+    ;(this.topic(name, changed) as MemoryTopicOutbox).adopt({ ...message, line })
   }
 
   async discard(id: string): Promise<boolean> {
@@ -148,7 +160,9 @@ export class MemoryOutbox implements OutboxBackend {
   }
 
   close(): void {
-    for (const { held } of this.#topics.values()) for (const { receipt } of held) receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
+    for (const { held } of this.#topics.values())
+      for (const { receipt } of held)
+        receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
   }
 }
 

@@ -23,6 +23,9 @@ export interface Batch {
   readonly body: string
 }
 
+/** A line break, and a key's quotes and comma, or `null,`. */
+const BESIDE_BYTES = 8
+
 /**
  * The unacked messages of one publisher in one topic, in order, and how far they have been sent. Pure bookkeeping: the session
  * asks for batches and reports fates; where entries come from and where their fates go is somebody else's matter.
@@ -70,8 +73,9 @@ export class Publisher<T extends Unsent = Unsent> {
     for (; index < this.#entries.length && lines.length < maxMessages; index++) {
       const entry = this.#entries[index] as T
       const consecutive = entry.sequence === first.sequence + lines.length && entry.origin === first.origin && entry.number === first.number + lines.length
-      // A UTF-16 unit makes at most 3 bytes; counting exactly would cost more than a smaller frame does.
-      bytes += entry.line.length * 3
+      // A UTF-16 unit makes at most 3 bytes, and 6 where a key is written as JSON; counting exactly would cost more than a
+      // smaller frame does.
+      bytes += entry.line.length * 3 + BESIDE_BYTES + (entry.key === undefined ? 0 : entry.key.length * 6)
       if (!consecutive || (bytes > maxBytes && lines.length > 0)) break
       keyed ||= entry.key !== undefined
       lines.push(entry.line)

@@ -1,5 +1,5 @@
 import { type Cursor, makeCursor } from '../protocol/cursor.ts'
-import { Alarm, now } from '../platform.ts'
+import { Alarm, now, soon } from '../platform.ts'
 import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
 import { type Gap, MessError } from './errors.ts'
@@ -41,7 +41,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   #stopped = false
   /** Where the log ended when this link was told. */
   #head: Cursor | undefined
-  #channel: Channel | undefined
+  readonly #channel: Channel
   #release: (() => void) | undefined
   readonly #retry = new Alarm(() => this.#again?.())
   #again: (() => void) | undefined
@@ -61,12 +61,13 @@ export class Subscribing<T> implements Subscription, Subscriber {
     this.ready.catch(() => {})
     this.done.catch(() => {})
     const { host, topic, handler, read, options } = setup
+    this.#channel = host.channel(topic)
     this.#consumer = new Consumer<T>({
       handler,
       read,
       onGap: options.onGap,
       onError: options.onError,
-      own: (publisher) => host.channel(topic).outbox.owns(publisher),
+      own: (publisher) => this.#channel.outbox.owns(publisher),
       handled: (cursor, through) => this.#handled(cursor, through),
       report: (error) => host.report(error),
       later: (task, ms) => this.#later(task, ms),
@@ -86,7 +87,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   get state(): Subscription['state'] {
     if (this.#stopped) return 'stopped'
     if (!this.#head) return 'starting'
-    if (this.#channel?.connection !== 'online') return 'paused'
+    if (this.#channel.connection !== 'online') return 'paused'
     const cursor = this.#consumer.cursor
     return cursor !== undefined && cursor >= this.#head ? 'live' : 'catching-up'
   }
@@ -102,7 +103,8 @@ export class Subscribing<T> implements Subscription, Subscriber {
   #begin(): void {
     const { host, topic, options } = this.#setup
     const { resume, from = 'now' } = options
-    if (resume === undefined) this.#open(from)
+    // Later, also where the home would answer at once: no handler runs before its caller has the handle.
+    if (resume === undefined) soon(() => this.#open(from))
     else {
       host.cursors
         .hold(topic, resume)
@@ -111,16 +113,14 @@ export class Subscribing<T> implements Subscription, Subscriber {
           this.#release = release
           if (this.#stopped) return release()
           const saved = await host.cursors.load(topic, resume)
-          if (!this.#stopped) this.#open(saved ?? from)
+          this.#open(saved ?? from)
         })
         .catch((error: unknown) => this.#finish(error instanceof MessError ? error : new MessError('storage_lost', 'The saved position could not be read', { cause: error })))
     }
   }
 
   #open(from: NonNullable<SubscribeOptions['from']>): void {
-    const { host, topic } = this.#setup
-    this.#channel = host.channel(topic)
-    this.#channel.post({ name: 'subscribe', by: this, from })
+    if (!this.#stopped) this.#channel.post({ name: 'subscribe', by: this, from })
   }
 
   started({ epoch, next, head }: { epoch: string; next: number; head: number }): void {
@@ -145,7 +145,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   #handled(cursor: Cursor, through: number | undefined): void {
     const { host, topic, options } = this.#setup
     if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
-    if (through !== undefined) this.#channel?.post({ name: 'handled', by: this, cursor, through })
+    if (through !== undefined) this.#channel.post({ name: 'handled', by: this, cursor, through })
   }
 
   #later(task: () => void, ms: number): void {
@@ -157,7 +157,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
     if (this.#stopped) return
     this.#stopped = true
     this.#consumer.stop()
-    this.#channel?.post({ name: 'unsubscribe', by: this })
+    this.#channel.post({ name: 'unsubscribe', by: this })
     this.#release?.()
     this.#retry.clear()
     const { host, options } = this.#setup

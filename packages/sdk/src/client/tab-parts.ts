@@ -3,7 +3,7 @@ import { losable } from '../link/losable.ts'
 import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
-import { hash, isFree, onPage, randomName, takeLock } from '../platform.ts'
+import { hash, heldLocks, isFree, onPage, randomName, takeLock } from '../platform.ts'
 import { IndexedDBStore } from '../store/indexeddb.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
@@ -66,8 +66,13 @@ export class TabParts implements Parts {
       bus: this.#bus,
       isAlive: async (tab) => !(await isFree(this.#aliveName(tab))),
     })
-    this.#bus.on('open', (_, tab) => this.#watch(tab))
-    this.#unlisten = onPage({ hide: () => this.#leave(), show: () => this.#comeBack() })
+    this.#bus.on('hello', (_, tab) => this.#watch(this.#aliveName(tab)))
+    this.#unlisten = onPage({
+      hide: () => {
+        if (this.#role !== 'alone') this.#leave()
+      },
+      show: () => this.#comeBack(),
+    })
     this.#started = this.#start()
   }
 
@@ -132,25 +137,26 @@ export class TabParts implements Parts {
   async #join(): Promise<void> {
     const presence = new AbortController()
     this.#presence = presence
-    this.#alive = await this.#take(this.#aliveName(this.#bus.id), presence.signal)
-    if (!this.#alive) return
-    this.#bus.open(this.#name)
-    this.#bus.post('hello', undefined)
-    this.#links.renew?.()
-    void this.#elect(presence.signal)
+    await this.#take(this.#aliveName(this.#bus.id), presence, (release) => {
+      this.#alive = release
+      this.#bus.open(this.#name)
+      this.#bus.post('hello', undefined)
+      this.#links.renew?.()
+      void this.#take(this.#name, presence, (lock) => {
+        this.#lock = lock
+        void this.#elected(presence.signal)
+      })
+    })
   }
 
-  async #take(name: string, signal: AbortSignal): Promise<(() => void) | undefined> {
+  /** @param taken called with what releases the lock, unless the tab does not want it any more */
+  async #take(name: string, { signal }: AbortController, taken: (release: () => void) => void): Promise<void> {
     const release = await takeLock(name, signal).catch(() => undefined)
-    if (!signal.aborted) return release
-    release?.()
-    return undefined
+    if (signal.aborted) release?.()
+    else if (release) taken(release)
   }
 
-  async #elect(signal: AbortSignal): Promise<void> {
-    const release = await this.#take(this.#name, signal)
-    if (!release) return
-    this.#lock = release
+  async #elected(signal: AbortSignal): Promise<void> {
     try {
       if (this.local) {
         const database = this.#database as Database
@@ -169,7 +175,8 @@ export class TabParts implements Parts {
       }
       this.#role = 'leader'
       this.#bus.post('holder', undefined)
-      await this.outbox.lead()
+      for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
+      if (!signal.aborted) await this.outbox.lead()
     } catch (error) {
       this.outbox.report(error)
     }
@@ -180,15 +187,17 @@ export class TabParts implements Parts {
     this.#links.lead?.((topic) => homes.get(topic))
   }
 
-  /** When a tab that has links to our homes ends, so do they. */
-  #watch(tab: string): void {
+  /** A tab that ends may leave links to our homes, and messages that it had stored and not told of any more. */
+  #watch(alive: string): void {
     const presence = this.#presence
-    if (!presence || this.#role !== 'leader' || this.#watched.has(tab)) return
-    this.#watched.add(tab)
-    void this.#take(this.#aliveName(tab), presence.signal).then((release) => {
-      release?.()
-      this.#watched.delete(tab)
-      if (release) this.#links.forget?.(tab)
+    if (!presence || this.#role !== 'leader' || this.#watched.has(alive) || alive === this.#aliveName(this.#bus.id))
+      return
+    this.#watched.add(alive)
+    void this.#take(alive, presence, (release) => {
+      release()
+      this.#watched.delete(alive)
+      this.#links.forget?.(alive.slice(this.#aliveName('').length))
+      this.outbox.look()
     })
   }
 

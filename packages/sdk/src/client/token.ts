@@ -1,21 +1,27 @@
+import { LIMITS } from '../protocol/limits.ts'
+
 /** Asks the application for tokens: one question at a time, whoever in this client needs one. */
 export type AskToken = (ask: { readonly why: 'first' | 'expiring' | 'refused'; readonly signal: AbortSignal }) => Promise<string> | string
 
 export class Tokens {
   readonly #ask: AskToken | undefined
-  readonly #abort = new AbortController()
+  readonly #failed: (error: unknown) => void
+  #abort: AbortController | undefined
   #token: string | undefined
   #asking: Promise<string> | undefined
 
-  constructor(ask: AskToken | undefined) {
+  constructor(ask: AskToken | undefined, failed: (error: unknown) => void) {
     this.#ask = ask
+    this.#failed = failed
   }
 
   /** The token at hand for a first connection, a new one otherwise; `undefined` where the client has no tokens. */
   async get(why: 'first' | 'expiring' | 'refused', refused?: string): Promise<string | undefined> {
     if (!this.#ask) return undefined
+    // Not to be offered again, also if there is no other for a while.
+    if (why === 'refused' && this.#token === refused) this.#token = undefined
     // Several topics are refused with the same token at once: whoever comes second takes what the first was given.
-    if (this.#token !== undefined && (why === 'first' || (refused !== undefined && this.#token !== refused))) return this.#token
+    if (this.#token !== undefined && (why === 'first' || this.#token !== refused)) return this.#token
     this.#asking ??= this.#fetch(this.#ask, why).finally(() => {
       this.#asking = undefined
     })
@@ -23,13 +29,22 @@ export class Tokens {
   }
 
   async #fetch(ask: AskToken, why: 'first' | 'expiring' | 'refused'): Promise<string> {
-    const token = await ask({ why, signal: this.#abort.signal })
-    if (typeof token !== 'string' || token === '') throw new TypeError('The token callback must answer with a non-empty string')
-    this.#token = token
-    return token
+    this.#abort ??= new AbortController()
+    const { signal } = this.#abort
+    try {
+      const token = await ask({ why, signal })
+      if (typeof token !== 'string' || token === '' || token.length > LIMITS.tokenBytes) {
+        throw new TypeError(`The token callback must answer with a string of 1 to ${LIMITS.tokenBytes} bytes`)
+      }
+      this.#token = token
+      return token
+    } catch (error) {
+      if (!signal.aborted) this.#failed(error)
+      throw error
+    }
   }
 
   close(): void {
-    this.#abort.abort()
+    this.#abort?.abort()
   }
 }

@@ -102,6 +102,7 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
     name,
     publish(data, options) {
       if (schema) applySchema(schema, data, 'The data')
+      checkWait(options?.waitMs)
       const receipt = host.channel(name).outbox.add(encode(data), checkKey(options?.key))
       if (options?.waitMs !== undefined || options?.signal) limitWait(receipt, options)
       return receipt as unknown as Receipt
@@ -143,9 +144,16 @@ function checkKey(key: string | undefined): string | undefined {
   throw new MessError('bad_option', `key: a well-formed text of 1 to ${LIMITS.keyBytes} bytes`)
 }
 
+function checkWait(waitMs = 0): void {
+  if (!(waitMs >= 0)) throw new MessError('bad_option', 'waitMs: a number of milliseconds, 0 or more')
+}
+
 function checkSubscribe({ from, resume }: SubscribeOptions): void {
-  if (typeof from === 'object' && !(Number.isSafeInteger(from.last) && from.last > 0)) throw new MessError('bad_option', 'from.last: a whole number above 0')
-  if (typeof from === 'string' && from !== 'now' && from !== 'start') checkCursor(from)
+  if (typeof from === 'string') {
+    if (from !== 'now' && from !== 'start') checkCursor(from)
+  } else if (from !== undefined && !(Number.isSafeInteger(from?.last) && from.last > 0)) {
+    throw new MessError('bad_option', "from: 'now', 'start', a cursor, or { last } with a whole number above 0")
+  }
   if (resume !== undefined && (typeof resume !== 'string' || resume === '')) throw new MessError('bad_option', 'resume: a non-empty name')
 }
 

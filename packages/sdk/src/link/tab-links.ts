@@ -86,20 +86,20 @@ export class TabLinks {
 
   #ask(link: number): void {
     const outgoing = this.#outgoing.get(link) as Outgoing
-    if (!this.#homeOf) return this.#bus.post('open', { link, topic: outgoing.topic })
-    outgoing.inner = inProcessLinks(this.#homeOf)(outgoing.topic, undefined, {
-      opened: () => outgoing.events.opened(),
-      heard: (text) => outgoing.events.heard(text),
-      lost: (code) => this.#lose(link, code),
-    })
+    if (!this.#homeOf) this.#bus.post('open', { link, topic: outgoing.topic })
+    else {
+      const events = { ...outgoing.events, lost: (code?: number) => this.#lose(link, code) }
+      outgoing.inner = inProcessLinks(this.#homeOf)(outgoing.topic, undefined, events)
+    }
   }
 
   #opened(link: number, from: string): void {
     const outgoing = this.#outgoing.get(link)
-    if (!outgoing || outgoing.inner) return this.#bus.post('close', { link }, from)
-    if (outgoing.peer !== undefined) return
-    outgoing.peer = from
-    outgoing.events.opened()
+    if (!outgoing || outgoing.inner) this.#bus.post('close', { link }, from)
+    else if (outgoing.peer === undefined) {
+      outgoing.peer = from
+      outgoing.events.opened()
+    }
   }
 
   #peered(link: number, from: string): Outgoing | undefined {

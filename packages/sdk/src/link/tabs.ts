@@ -1,5 +1,4 @@
-import { createNanoEvents } from 'nanoevents'
-import type { AckRange, Refusal } from '../store/indexeddb-outbox.ts'
+import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
 
 /** What the tabs of one origin, application and user tell each other. Hints but for the frames: the truth is in IndexedDB. */
 export interface TabMessages {
@@ -24,11 +23,11 @@ export interface TabMessages {
   refused: { readonly refusals: readonly Refusal[] }
   /** From the holder: what the outbox holds. */
   counts: { readonly unsent: number; readonly bytes: number }
-  /** How many messages are set aside, from whoever changed it. */
-  setAside: { readonly count: number }
+  /** More or fewer messages are set aside than before. */
+  setAside: undefined
 }
 
-export type Heard = { [K in keyof TabMessages]: (body: TabMessages[K], from: string) => void }
+type Heard = { [K in keyof TabMessages]: (body: TabMessages[K], from: string) => void }
 
 /** Raised when an older build would misread a newer one's messages; then they do not talk, and IndexedDB still serves both. */
 const VERSION = 1
@@ -44,7 +43,7 @@ interface Envelope {
 /** The channel between tabs. Whatever is posted while it is closed is lost, as it may be anyway. */
 export class TabBus {
   readonly id: string
-  readonly #emitter = createNanoEvents<Heard>()
+  readonly #listeners: { readonly kind: keyof TabMessages; readonly listener: Heard[keyof TabMessages] }[] = []
   #channel: BroadcastChannel | undefined
 
   constructor(id: string) {
@@ -56,7 +55,8 @@ export class TabBus {
     this.#channel = new BroadcastChannel(name)
     this.#channel.onmessage = ({ data }: MessageEvent<Envelope>) => {
       const { v, kind, from, to, body } = data
-      if (v === VERSION && (to === undefined || to === this.id)) this.#emitter.emit(kind, body, from)
+      if (v !== VERSION || (to !== undefined && to !== this.id)) return
+      for (const known of this.#listeners) if (known.kind === kind) known.listener(body, from)
     }
   }
 
@@ -66,7 +66,7 @@ export class TabBus {
   }
 
   on<K extends keyof TabMessages>(kind: K, listener: Heard[K]): void {
-    this.#emitter.on(kind, listener)
+    this.#listeners.push({ kind, listener })
   }
 
   /** @param to one tab; left out, all others */

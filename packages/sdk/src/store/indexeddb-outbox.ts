@@ -3,62 +3,19 @@ import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { ask, type Database, keysOf, type Stores } from './indexeddb-database.ts'
-
-/**
- * The outbox of one user in one browser, as all tabs share it. Every step is one transaction, so that a tab can die between any
- * two of them. Records carry `v`; later versions only add fields.
- */
-
-/** How far a topic's publisher has counted. One record, so that its name and its counts are lost together. */
-export interface Counter {
-  readonly v: 1
-  readonly topic: string
-  readonly publisher: string
-  /** Sequence of the next message. */
-  readonly next: number
-  /** Newest sequence that is settled and was not refused. */
-  readonly settled: number
-}
-
-/** Messages that one transaction added to one topic: sequences from `first`, ids `<origin>-<number>` and on. */
-export interface Row {
-  readonly v: 1
-  readonly topic: string
-  readonly publisher: string
-  readonly first: number
-  readonly count: number
-  readonly origin: string
-  readonly number: number
-  readonly keys: readonly (string | null)[] | undefined
-  /** Payload texts joined by {@link LINE_BREAK}. */
-  readonly body: string
-}
+import {
+  type AckRange,
+  type Counter,
+  covers,
+  known,
+  type Refusal,
+  type RefusedMessage,
+  type Row,
+  rowsIn,
+  slice,
+} from './indexeddb-rows.ts'
 
 export type Addition = Pick<Row, 'topic' | 'origin' | 'number' | 'keys'> & { readonly lines: readonly string[] }
-
-/** What became of messages with ids `<origin>-<number>` and on. */
-export interface AckRange {
-  readonly origin: string
-  readonly number: number
-  count: number
-  readonly offset: number | undefined
-  readonly duplicate: boolean
-  readonly epoch: string
-}
-
-/** A message that was set aside. */
-export interface Refusal {
-  readonly id: string
-  readonly topic: string
-  readonly code: ErrorCode
-  readonly message: string
-}
-
-interface RefusedMessage extends Refusal {
-  readonly v: 1
-  readonly line: string
-  readonly key: string | null
-}
 
 /** Everything that moved in one topic since the last settlement. */
 export interface Settlement extends Pick<Counter, 'topic' | 'publisher' | 'settled'> {
@@ -73,9 +30,10 @@ export interface Sought extends Pick<Row, 'topic' | 'origin' | 'number'> {
 }
 export type Found = 'waiting' | 'lost' | AckRange | Refusal
 
-/** One stretch of memory for a page of rows, whatever is in them. */
-const PAGE_ROWS = 100
-
+/**
+ * The outbox of one user in one browser, as all tabs share it. Every step is one transaction, so that a tab can die between any
+ * two of them.
+ */
 export class IndexedDBOutbox {
   readonly #database: Database
   /** Begins the name of every publisher of this outbox. */
@@ -257,20 +215,6 @@ export interface Refused extends Pick<Refusal, 'code' | 'message'> {
   count: number
 }
 
-/** @throws if a later version wrote it: it is left as it is */
-function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
-  if (record && record.v !== 1) throw new Error(`a record of version ${record.v}, written by a newer build`)
-  return record
-}
-
-function covers(
-  { origin, number, count }: Pick<Row, 'origin' | 'number' | 'count'>,
-  wanted: string,
-  at: number,
-): boolean {
-  return origin === wanted && number <= at && at < number + count
-}
-
 /** Whether an addition has been stored by a try that did not live to say so. */
 async function isKnown(
   { outbox, acks, refused }: Stores,
@@ -281,36 +225,6 @@ async function isKnown(
   const rings: AckRange[][] = await ask(acks.getAll(topic))
   if ([...rows, ...rings.flat()].some((range) => covers(range, origin, number))) return true
   return (await ask(refused.getKey(`${origin}-${number}`))) !== undefined
-}
-
-async function rowsIn(outbox: IDBObjectStore, topic?: string, from?: number, to?: number): Promise<Row[]> {
-  const rows: Row[] = []
-  const whole = topic === undefined ? undefined : keysOf(topic, from, to)
-  let range = whole
-  for (;;) {
-    const page: Row[] = await ask(outbox.getAll(range, PAGE_ROWS))
-    for (const row of page) rows.push(known(row) as Row)
-    const last = page.at(-1)
-    if (!last || page.length < PAGE_ROWS) return rows
-    const after = [last.topic, last.first]
-    range = whole ? IDBKeyRange.bound(after, whole.upper, true, true) : IDBKeyRange.lowerBound(after, true)
-  }
-}
-
-/** The part of a row from one sequence to before another. */
-function slice(row: Row, from: number, to = Number.POSITIVE_INFINITY): Row | undefined {
-  const start = Math.max(0, from - row.first)
-  const end = Math.min(row.count, to - row.first)
-  if (start >= end) return undefined
-  const body = row.body.split(LINE_BREAK).slice(start, end).join(LINE_BREAK)
-  return {
-    ...row,
-    first: row.first + start,
-    count: end - start,
-    number: row.number + start,
-    keys: row.keys?.slice(start, end),
-    body,
-  }
 }
 
 function keepRefused(

@@ -1,0 +1,208 @@
+import type { Addition, IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
+import type { AckRange, Refusal, Row } from '../store/indexeddb-rows.ts'
+import { entryOf, failureOf } from './durable-errors.ts'
+import { MessError, type RefusedError } from './errors.ts'
+import type { OutboxEntry } from './outbox.ts'
+import { Pump } from './pump.ts'
+import { PendingReceipt, type Stored } from './receipt.ts'
+
+/** A message that this tab published and that is not acked. */
+export interface Own {
+  readonly id: string
+  readonly origin: string
+  readonly number: number
+  readonly key: string | undefined
+  readonly receipt: PendingReceipt
+  /** Known from the start, but for one that is tried again. */
+  topic: string
+  /** Its payload, until it is stored. */
+  line: string | undefined
+}
+
+/** What the next transaction writes. */
+interface Batch extends PromiseWithResolvers<Stored> {
+  readonly own: Own[]
+}
+
+export interface OwnMessagesOptions {
+  /** Messages are on the disk, in rows of these topics; where the rows are not known, they must be read. */
+  readonly stored: (topics: readonly string[], rows: readonly Row[]) => void
+  readonly refused: (entry: OutboxEntry) => void
+  readonly report: (error: MessError) => void
+}
+
+/**
+ * What this tab published: stores it, and tells its receipts what became of it. Everything published in one go, and while a
+ * transaction is under way, is one transaction.
+ */
+export class OwnMessages {
+  readonly #options: OwnMessagesOptions
+  readonly #waiting = new Map<string, Own>()
+  readonly #writer = new Pump(() => this.#write())
+  #batch: Batch | undefined
+  #store: IndexedDBOutbox | undefined
+  #keep: ((own: Own) => void) | undefined
+  #chars = 0
+  #closed = false
+
+  constructor(options: OwnMessagesOptions) {
+    this.#options = options
+  }
+
+  open(store: IndexedDBOutbox): void {
+    this.#store = store
+    void this.#writer.run()
+  }
+
+  /** There is no database, or none any more: what is not stored is kept by somebody else. */
+  giveUp(keep: (own: Own) => void): void {
+    this.#store = undefined
+    this.#keep = keep
+    void this.#writer.run()
+  }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  get chars(): number {
+    return this.#chars
+  }
+
+  add(message: Pick<Own, 'topic' | 'origin' | 'number' | 'key'> & { readonly line: string }): PendingReceipt {
+    this.#batch ??= { own: [], ...heard(Promise.withResolvers<Stored>()) }
+    const own = this.#expect(message, this.#batch.promise)
+    this.#batch.own.push(own)
+    this.#chars += message.line.length
+    void this.#writer.run()
+    return own.receipt
+  }
+
+  #expect(message: Pick<Own, 'topic' | 'origin' | 'number' | 'key' | 'line'>, stored: Promise<Stored>): Own {
+    const receipt = new PendingReceipt(message.origin, message.number, stored)
+    const own = { ...message, id: receipt.id, receipt }
+    this.#waiting.set(own.id, own)
+    return own
+  }
+
+  /** Resolves when everything published before is stored, or cannot be. */
+  write(): Promise<void> {
+    return this.#writer.run()
+  }
+
+  async #write(): Promise<void> {
+    const batch = this.#batch
+    if (!batch || !(this.#store || this.#keep)) return
+    this.#batch = undefined
+    const { own } = batch
+    for (const { line } of own) this.#chars -= (line as string).length
+    try {
+      if (!this.#store) return this.#handOver(batch)
+      const rows = await this.#store.add([...Map.groupBy(own, ({ topic }) => topic).values()].map(additionOf))
+      this.#stored(own, rows)
+      batch.resolve({ durability: 'disk' })
+    } catch (error) {
+      if (!this.#store) return this.#handOver(batch)
+      const failure = failureOf(error)
+      batch.reject(failure)
+      for (const { id } of own) this.#take(id)?.receipt.fail(failure)
+      this.#options.report(failure)
+    }
+  }
+
+  #stored(own: readonly Own[], rows: readonly Row[]): void {
+    for (const message of own) message.line = undefined
+    this.#options.stored([...new Set(own.map(({ topic }) => topic))], rows)
+  }
+
+  #handOver({ own, resolve }: Batch): void {
+    for (const message of own) {
+      this.#take(message.id)
+      this.#keep?.(message)
+    }
+    resolve({ durability: 'memory' })
+  }
+
+  /** Publish what was set aside again, as a new message. */
+  retry(id: string, origin: string, ready: Promise<void>): PendingReceipt {
+    const { promise, resolve, reject } = heard(Promise.withResolvers<Stored>())
+    const own = this.#expect({ topic: '', origin, number: 1, key: undefined, line: '' }, promise)
+    const store = async (): Promise<void> => {
+      await ready
+      const rows = await this.#store?.retry(id, origin)
+      if (!rows) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
+      own.topic = rows[0]?.topic ?? ''
+      this.#stored([own], rows)
+      resolve({ durability: 'disk' })
+    }
+    store().catch((error: unknown) => {
+      const failure = failureOf(error)
+      this.#take(own.id)?.receipt.fail(failure)
+      reject(failure)
+    })
+    return own.receipt
+  }
+
+  // ---- fates
+
+  acked(acks: readonly AckRange[]): void {
+    for (const { origin, number, count, offset, duplicate, epoch } of acks) {
+      for (let i = 0; i < count; i++) {
+        this.#take(`${origin}-${number + i}`)?.receipt.ack(offset === undefined ? offset : offset + i, duplicate, epoch)
+      }
+    }
+  }
+
+  refused(refusals: readonly Refusal[]): void {
+    for (const refusal of refusals) {
+      const own = this.#take(refusal.id)
+      if (!own || this.#closed) continue
+      const entry = entryOf(refusal)
+      own.receipt.fail(entry.error as RefusedError)
+      this.#options.refused(entry)
+    }
+  }
+
+  /** Look up what this tab may not have heard. @returns whether something still waits */
+  async recall(): Promise<boolean> {
+    const stored = [...this.#waiting.values()].filter(({ line }) => line === undefined)
+    const found = (stored.length > 0 && (await this.#store?.find(stored))) || []
+    found.forEach((fate, i) => {
+      if (fate === 'waiting') return
+      const { id } = stored[i] as Own
+      if (fate === 'lost') this.#take(id)?.receipt.fail(failureOf(fate))
+      else if ('code' in fate) this.refused([fate])
+      else this.acked([fate])
+    })
+    return found.includes('waiting')
+  }
+
+  close(): void {
+    this.#closed = true
+    const closed = new MessError('closed', 'The client was closed before the ack came', { scope: 'message' })
+    for (const { receipt } of this.#waiting.values()) receipt.fail(closed)
+  }
+
+  #take(id: string): Own | undefined {
+    const own = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    return own
+  }
+}
+
+/** Nobody has to look at it. */
+function heard<T>(resolvers: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
+  resolvers.promise.catch(() => {})
+  return resolvers
+}
+
+function additionOf(own: readonly Own[]): Addition {
+  const { topic, origin, number } = own[0] as Own
+  return {
+    topic,
+    origin,
+    number,
+    keys: own.some(({ key }) => key !== undefined) ? own.map(({ key }) => key ?? null) : undefined,
+    lines: own.map(({ line }) => line as string),
+  }
+}

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { afterAll, expect, onTestFinished, vi } from 'vitest'
+import type * as Sdk from '../../packages/sdk/src/index.ts'
+import { chromiumArgs, chromiumPath } from '../../scripts/chromium.mjs'
+import { inRoot } from '../../scripts/project.mjs'
+import { makeToken } from '../support/server.ts'
+
+/** What a page of the tests has: the SDK, and a place for what a test keeps there. */
+declare global {
+  var sdk: typeof Sdk
+  // biome-ignore lint/suspicious/noExplicitAny: each test keeps what it likes there.
+  var kept: any
+}
+
+const PAGE = `<!doctype html><meta charset="utf-8"><title>Messkit</title>
+<script type="module">
+  import * as sdk from '/sdk.js'
+  Object.assign(globalThis, { sdk, kept: {} })
+</script>`
+
+/** How long a condition may take: far beyond what a healthy run needs, since machines are shared. */
+export const WAIT_MS = 30_000
+/** For tests that start a server, too. */
+export const LONG_MS = 120_000
+
+export interface Site {
+  readonly url: string
+  /** The same pages on a host that is no secure context. */
+  readonly insecureUrl: string
+}
+
+/** Pages with the SDK and tokens for whoever asks, on an origin of their own until the test ends. */
+export async function site(): Promise<Site> {
+  const sdk = await bundle()
+  const server = createServer(async ({ url = '/' }, response) => {
+    if (url.startsWith('/token/')) response.end(await makeToken({ sub: url.slice('/token/'.length) }))
+    else if (url === '/sdk.js') response.setHeader('content-type', 'text/javascript').end(sdk)
+    else response.setHeader('content-type', 'text/html').end(PAGE)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}/`, insecureUrl: `http://${INSECURE_HOST}:${port}/` }
+}
+
+let bundling: Promise<Uint8Array> | undefined
+
+function bundle(): Promise<Uint8Array> {
+  bundling ??= build({
+    entryPoints: [inRoot('packages/sdk/src/index.ts')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2024',
+    sourcemap: 'inline',
+    write: false,
+  }).then(({ outputFiles: [file] }) => (file as { contents: Uint8Array }).contents)
+  return bundling
+}
+
+/** A host that is no localhost, so that pages over plain HTTP are no secure context there. */
+const INSECURE_HOST = 'plain.test'
+const LAUNCH = {
+  executablePath: chromiumPath(),
+  args: [...chromiumArgs(), `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`],
+}
+let shared: Promise<Browser> | undefined
+
+afterAll(async () => void (await (await shared)?.close()))
+
+/** Tabs of one browser, whose storage ends with the test. */
+export async function browser(): Promise<BrowserContext> {
+  shared ??= chromium.launch(LAUNCH)
+  const context = await (await shared).newContext()
+  onTestFinished(() => context.close())
+  return context
+}
+
+/** A folder that outlives a browser, and ends with the test. */
+export function profile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'messkit-profile-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  return folder
+}
+
+/** A browser of its own, which keeps its storage in a folder. */
+export async function browserIn(folder: string, { keepPages = false } = {}): Promise<BrowserContext> {
+  const left = keepPages ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {}
+  const context = await chromium.launchPersistentContext(folder, { ...LAUNCH, ...left })
+  onTestFinished(() => context.close())
+  return context
+}
+
+/** A tab. What goes wrong in it and nobody catches fails the test. */
+export async function tab(context: BrowserContext, { url }: Pick<Site, 'url'>): Promise<Page> {
+  const page = await context.newPage()
+  const errors: Error[] = []
+  page.on('pageerror', (error) => errors.push(error))
+  onTestFinished(() => expect(errors).toEqual([]))
+  await page.goto(url)
+  await loaded(page)
+  return page
+}
+
+/** After a reload. */
+export async function loaded(page: Page): Promise<void> {
+  await page.waitForFunction(() => globalThis.kept !== undefined)
+}
+
+/** Until a page says what is expected. */
+export async function eventually<T>(ask: () => Promise<T>, expected: T): Promise<void> {
+  await vi.waitFor(async () => expect(await ask()).toEqual(expected), { timeout: WAIT_MS, interval: 50 })
+}

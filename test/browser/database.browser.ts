@@ -1,0 +1,129 @@
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { ask, Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
+
+let count = 0
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+test('a handle that the browser has killed is replaced, and the work is done once', async () => {
+  const { database, lost } = open()
+  await put(database, 'a', 1)
+  failTransactions(2)
+
+  await put(database, 'b', 2)
+
+  expect(await get(database, 'b')).toBe(2)
+  expect(lost).not.toHaveBeenCalled()
+})
+
+test('work that is tried again is told so', async () => {
+  const { database } = open()
+  const seen: boolean[] = []
+  let failing = true
+
+  await database.write(['meta'], 'strict', async ({ meta }, again) => {
+    seen.push(again)
+    meta.put('here', 'a')
+    if (failing) meta.transaction.abort() // as when the browser takes the handle away in the middle
+    failing = false
+  })
+
+  expect(seen).toEqual([false, true])
+  expect(await get(database, 'a')).toBe('here')
+})
+
+test('a database that fails three times is lost, says so once, and stays lost', async () => {
+  const { database, lost } = open()
+  failTransactions(Number.POSITIVE_INFINITY)
+
+  await expect(put(database, 'a', 1)).rejects.toThrow('killed')
+  await expect(put(database, 'a', 1)).rejects.toThrow('killed')
+
+  expect(lost).toHaveBeenCalledTimes(1)
+  expect(database.state).toBe('lost')
+})
+
+test('an open that never answers is given up', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.spyOn(indexedDB, 'open').mockReturnValue(new EventTarget() as IDBOpenDBRequest)
+  const { database, lost } = open()
+
+  const writing = expect(put(database, 'a', 1)).rejects.toThrow('in time')
+  await vi.advanceTimersByTimeAsync(6_000)
+
+  await writing
+  expect(lost).toHaveBeenCalledTimes(1)
+})
+
+test('nothing of a transaction is written whose work fails', async () => {
+  const { database, lost } = open()
+
+  const writing = database.write(['meta'], 'strict', async ({ meta }) => {
+    meta.put(1, 'a')
+    throw new RangeError('changed its mind')
+  })
+
+  await expect(writing).rejects.toThrow('changed its mind')
+  expect(await get(database, 'a')).toBeUndefined()
+  expect(lost).not.toHaveBeenCalled()
+})
+
+test('stands in nobody’s way who deletes or upgrades it, and is opened again when it is needed', async () => {
+  const { database, name } = open()
+  await put(database, 'a', 1)
+
+  const request = indexedDB.deleteDatabase(name)
+  const blocked = vi.fn()
+  request.onblocked = blocked
+  await ask(request)
+
+  expect(blocked).not.toHaveBeenCalled()
+  expect(await get(database, 'a')).toBeUndefined()
+})
+
+test('a database that a newer build has upgraded is used as it is', async () => {
+  const { database, name } = open()
+  await put(database, 'a', 1)
+  const newer = indexedDB.open(name, 7)
+  newer.onupgradeneeded = () => newer.result.createObjectStore('later')
+  const later = await ask(newer)
+  later.close()
+
+  expect(await get(database, 'a')).toBe(1)
+})
+
+test('once closed it takes nothing more', async () => {
+  const { database, lost } = open()
+  await put(database, 'a', 1)
+
+  database.close()
+
+  await expect(put(database, 'a', 2)).rejects.toThrow('closed')
+  expect(lost).not.toHaveBeenCalled()
+})
+
+function open() {
+  const name = `messkit/database-${++count}-${crypto.randomUUID()}`
+  const lost = vi.fn()
+  const database = new Database(name, lost)
+  onTestFinished(() => database.close())
+  return { name, lost, database }
+}
+
+function failTransactions(times: number): void {
+  const original = IDBDatabase.prototype.transaction
+  let left = times
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...args) {
+    if (left-- > 0) throw new DOMException('The handle was killed', 'InvalidStateError')
+    return original.apply(this, args)
+  })
+}
+
+const put = (database: Database, key: string, value: unknown): Promise<void> =>
+  database.write(['meta'], 'strict', async ({ meta }) => void meta.put(value, key))
+
+const get = (database: Database, key: string): Promise<unknown> =>
+  database.read(['meta'], ({ meta }) => ask(meta.get(key)))
