@@ -46,11 +46,13 @@ const readable = (value) =>
  */
 export function sizes(current) {
   const { stdout } = spawnSync(process.execPath, [inRoot('scripts/size.mjs')], { cwd: inRoot(), encoding: 'utf8' })
-  const measured = [...stdout.matchAll(/^(\S+)\s+(\d+) of \d+ bytes, goal (\d+)/gm)].map(([, entry, bytes, budget]) => ({
-    entry,
-    kb: Number(bytes) / 1000,
-    budget: Number(budget) / 1000,
-  }))
+  const measured = [...stdout.matchAll(/^(\S+)\s+(\d+) of \d+ bytes, goal (\d+)/gm)].map(
+    ([, entry, bytes, budget]) => ({
+      entry,
+      kb: Number(bytes) / 1000,
+      budget: Number(budget) / 1000,
+    }),
+  )
   const stated = [...current.matchAll(/^\| `(\S+)` \| ([\d.]+) kB \| ([\d.]+) kB \|$/gm)]
   const right = measured.every(({ entry, kb, budget }) =>
     stated.some(

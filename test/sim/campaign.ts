@@ -35,7 +35,8 @@ export function campaign(first: number, seeds: number): Campaign {
     const outcome = simulate(seed)
     steps += outcome.steps
     for (const [kind, count] of outcome.counters) counters.set(kind, (counters.get(kind) ?? 0) + count)
-    for (const [invariant, { count, examples }] of outcome.verdict.violations) failures.push(`seed ${seed}: ${invariant} (${count}): ${examples[0]}`)
+    for (const [invariant, { count, examples }] of outcome.verdict.violations)
+      failures.push(`seed ${seed}: ${invariant} (${count}): ${examples[0]}`)
   }
   const never = KINDS.filter((kind) => !counters.has(kind))
   return { seeds, steps, seconds: (performance.now() - startedAt) / 1000, counters, failures, never }

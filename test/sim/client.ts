@@ -1,6 +1,11 @@
 import { Consumer } from '../../packages/sdk/src/client/consumer.ts'
 import { Publisher, type Unsent } from '../../packages/sdk/src/client/publisher.ts'
-import { Session, type SessionEffect, type SessionEvent, type Subscriber } from '../../packages/sdk/src/client/session.ts'
+import {
+  Session,
+  type SessionEffect,
+  type SessionEvent,
+  type Subscriber,
+} from '../../packages/sdk/src/client/session.ts'
 import { parseFrame } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import type { Fate } from '../../packages/sdk/src/protocol/frames/publish.ts'
@@ -105,7 +110,6 @@ export class Client {
     this.#world.count('client crash')
     this.#down = true
     this.#life++
-    this.#consumer.stop()
     this.#connection?.clientCloses()
     this.#connection = undefined
     this.#queue.length = 0
@@ -117,7 +121,9 @@ export class Client {
     const id = `${this.name}.${++this.#order}`
     this.#world.record({ e: 'publish', id, publisher: this.name, order: this.#order })
     const sequence = this.#disk.nextSequence++
-    const line = refused ? `{"id":"${id}","refused":` : JSON.stringify({ id, pad: 'x'.repeat(this.#world.random.between(0, 60)) })
+    const line = refused
+      ? `{"id":"${id}","refused":`
+      : JSON.stringify({ id, pad: 'x'.repeat(this.#world.random.between(0, 60)) })
     const message: Message = { id, sequence, line, key: undefined, origin: this.#disk.publisher, number: sequence }
     this.#disk.waiting.set(sequence, message)
     this.#publisher.add(message)
@@ -125,7 +131,13 @@ export class Client {
   }
 
   #handle(id: string, offset: number, cursor: string): unknown {
-    this.#world.record({ e: 'deliver', sub: this.name, epoch: (parseCursor(cursor) as { epoch: string }).epoch, offset, id })
+    this.#world.record({
+      e: 'deliver',
+      sub: this.name,
+      epoch: (parseCursor(cursor) as { epoch: string }).epoch,
+      offset,
+      id,
+    })
     const handled = (): void => this.#world.record({ e: 'handled', sub: this.name, offset })
     if (!this.#world.random.chance(this.#world.swarm.asyncHandlers)) return handled()
     // A thenable of virtual time.
@@ -162,7 +174,8 @@ export class Client {
     if (this.#running) return
     this.#running = true
     while (this.#queue.length > 0) {
-      for (const effect of this.#session.step(this.#queue.shift() as SessionEvent, this.#world.clock.wall)) this.#perform(effect)
+      for (const effect of this.#session.step(this.#queue.shift() as SessionEvent, this.#world.clock.wall))
+        this.#perform(effect)
     }
     this.#running = false
   }
@@ -219,10 +232,18 @@ export class Client {
   }
 
   #open(generation: number): void {
+    const life = this.#life
+    // What a dead tab's connection still says reaches nobody.
+    const post = (event: SessionEvent): void => {
+      if (life === this.#life) this.#post(event)
+    }
     this.#connection = new Connection(this.#world, {
-      opened: () => this.#post({ name: 'opened', generation }),
-      heard: (text) => this.#post({ name: 'heard', generation, frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text), size: text.length }),
-      lost: (code) => this.#post(code === undefined ? { name: 'lost', generation } : { name: 'lost', generation, code }),
+      opened: () => post({ name: 'opened', generation }),
+      heard: (text) => {
+        const frame = text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text)
+        post({ name: 'heard', generation, frame, size: text.length })
+      },
+      lost: (code) => post({ name: 'lost', generation, code }),
     })
   }
 
@@ -249,7 +270,13 @@ export class Client {
     if (fate === 'duplicate') this.#world.count('duplicate')
     this.#disk.waiting.delete(sequence)
     this.#disk.settled = sequence
-    this.#world.record({ e: 'acked', id, epoch, offset: offset === undefined ? undefined : offset + sequence - first, duplicate: fate === 'duplicate' })
+    this.#world.record({
+      e: 'acked',
+      id,
+      epoch,
+      offset: offset === undefined ? undefined : offset + sequence - first,
+      duplicate: fate === 'duplicate',
+    })
   }
 
   #abandon(): void {

@@ -17,7 +17,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ack before commit',
     file: `${BROKER}/topic-log.ts`,
     find: "if (this.#journal.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]",
-    plant: "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#journal.empty ? told : [...told, ...this.#commit()] }",
+    plant:
+      "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#journal.empty ? told : [...told, ...this.#commit()] }",
   },
   {
     name: 'no dedupe',
@@ -41,7 +42,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'cursor before handler',
     file: `${CLIENT}/consumer.ts`,
     find: 'const pending = handler(walk.message(read(walk.raw)))',
-    plant: 'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
+    plant:
+      'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
   },
   {
     name: 'a refusal that consumes its number',

@@ -1,7 +1,11 @@
 /** Seeds that found a bug in our own code, and what it was. They are run with every change. */
 export const REGRESSIONS = [
   { seed: 34, found: 'Credit was counted from the start of a row that the client cannot know, and ran out for good' },
-  { seed: 40, found: 'Joining segments moved the place where the log is cut backwards, so that a gap had been told for kept messages' },
+  {
+    seed: 40,
+    found:
+      'Joining segments moved the place where the log is cut backwards, so that a gap had been told for kept messages',
+  },
   { seed: 47, found: 'Frames behind a refused first message were taken for a publisher that its home had forgotten' },
   { seed: 278, found: 'What was handled while a subscription was asked for again gave no credit' },
   { seed: 316, found: 'A gap used up credit that nobody could give back' },

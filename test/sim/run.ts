@@ -4,7 +4,11 @@ import { simulate } from './world.ts'
 
 /** `npm run sim -- --seeds 1000 --seed 1`: a campaign; with `--trace`, the history of one seed, event by event. */
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' }, trace: { type: 'boolean', default: false } },
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    trace: { type: 'boolean', default: false },
+  },
 })
 const first = Number(values.seed)
 

@@ -1,5 +1,4 @@
 import type { LogEffect, LogEvent } from '../../packages/sdk/src/broker/machine.ts'
-import { checkpointAt } from '../../packages/sdk/src/broker/checkpoint.ts'
 import { TopicLog } from '../../packages/sdk/src/broker/topic-log.ts'
 import { makeEpoch } from '../../packages/sdk/src/protocol/cursor.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
@@ -63,14 +62,18 @@ export class Server {
   accept(connection: Connection): number {
     const link = ++this.#lastLink
     this.#links.set(link, connection)
-    this.#post({ name: 'opened', link, state: { identity: { key: 'issuer user', user: 'user' }, greeted: false, subscriptions: [] } })
+    this.#post({
+      name: 'opened',
+      link,
+      state: { identity: { key: 'issuer user', user: 'user' }, greeted: false, subscriptions: [] },
+    })
     return link
   }
 
   receive(link: number, text: string): void {
     // The platform answers this by itself, also for a machine that sleeps.
-    if (text === HEARTBEAT.ask) return this.#links.get(link)?.toClient(HEARTBEAT.answer)
-    this.#post({ name: 'frame', link, frame: decodeRequest(text) })
+    if (text === HEARTBEAT.ask) this.#links.get(link)?.toClient(HEARTBEAT.answer)
+    else this.#post({ name: 'frame', link, frame: decodeRequest(text) })
   }
 
   gone(link: number): void {
@@ -81,7 +84,9 @@ export class Server {
   /** The whole log as a reader would find it now, past the machine. */
   read(): { loaded: Loaded; messages: { offset: number; line: string }[] } {
     const loaded = this.#disk.load(this.epoch)
-    const messages = this.#disk.read(0, Number.POSITIVE_INFINITY).flatMap(({ first, body }) => body.split(',\n').map((line, i) => ({ offset: first + i, line })))
+    const messages = this.#disk
+      .read(0, Number.POSITIVE_INFINITY)
+      .flatMap(({ first, body }) => body.split(',\n').map((line, i) => ({ offset: first + i, line })))
     return { loaded, messages }
   }
 

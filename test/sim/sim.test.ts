@@ -28,7 +28,8 @@ describe('simulated histories', () => {
   })
 
   it('is the same for the same seed', () => {
-    for (let seed = 1; seed <= 50; seed++) expect(JSON.stringify(simulate(seed).history)).toBe(JSON.stringify(simulate(seed).history))
+    for (let seed = 1; seed <= 50; seed++)
+      expect(JSON.stringify(simulate(seed).history)).toBe(JSON.stringify(simulate(seed).history))
   }, 60_000)
 })
 
@@ -64,7 +65,8 @@ function firstCaught(simulateMutant: typeof simulate): number {
 async function plant({ name, file, find, plant }: Mutant, folder: string): Promise<typeof simulate> {
   const path = join(ROOT, file)
   const source = await readFile(path, 'utf8')
-  if (source.split(find).length !== 2) throw new Error(`The mutant "${name}" no longer fits ${file}: find its line again`)
+  if (source.split(find).length !== 2)
+    throw new Error(`The mutant "${name}" no longer fits ${file}: find its line again`)
   const outfile = join(folder, `${name.replaceAll(' ', '-')}.mjs`)
   await build({
     entryPoints: [join(import.meta.dirname, 'world.ts')],
@@ -75,7 +77,10 @@ async function plant({ name, file, find, plant }: Mutant, folder: string): Promi
     plugins: [
       {
         name: 'plant',
-        setup: ({ onLoad }) => onLoad({ filter: /\.ts$/ }, (load) => (load.path === path ? { contents: source.replace(find, () => plant), loader: 'ts' } : undefined)),
+        setup: ({ onLoad }) =>
+          onLoad({ filter: /\.ts$/ }, (load) =>
+            load.path === path ? { contents: source.replace(find, () => plant), loader: 'ts' } : undefined,
+          ),
       },
     ],
   })

@@ -24,7 +24,8 @@ export interface Swarm {
 }
 
 export function drawSwarm(random: Random): Swarm {
-  const rarely = (probability: number, low: number, high: number) => (random.chance(probability) ? random.between(low, high) : undefined)
+  const rarely = (probability: number, low: number, high: number) =>
+    random.chance(probability) ? random.between(low, high) : undefined
   return {
     clients: random.between(1, 4),
     publishes: random.between(20, 120),

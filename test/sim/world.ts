@@ -1,6 +1,6 @@
-import { check, type FinalLog, type HistoryEvent, type Verdict } from '../support/checker.ts'
-import { Segments } from '../../packages/sdk/src/broker/retention.ts'
 import { recover } from '../../packages/sdk/src/broker/checkpoint.ts'
+import type { Segments } from '../../packages/sdk/src/broker/retention.ts'
+import { check, type FinalLog, type HistoryEvent, type Verdict } from '../support/checker.ts'
 import { Client } from './client.ts'
 import { Random } from './random.ts'
 import { Scheduler } from './scheduler.ts'
@@ -71,7 +71,8 @@ function run(seed: number, random: Random, swarm: Swarm): Outcome {
   for (let i = 0; i < swarm.publishes; i++) {
     clock.in(random.next() * swarm.chaosMs, () => {
       const client = random.pick(clients)
-      for (let burst = random.chance(0.2) ? random.between(2, 12) : 1; burst > 0; burst--) client.publish(random.chance(swarm.refusedShare))
+      for (let burst = random.chance(0.2) ? random.between(2, 12) : 1; burst > 0; burst--)
+        client.publish(random.chance(swarm.refusedShare))
     })
   }
 
@@ -80,12 +81,18 @@ function run(seed: number, random: Random, swarm: Swarm): Outcome {
   // Nothing fails any more, commits included.
   Object.assign(swarm, { commitFailure: 0 })
   const head = (): number => world.server.read().messages.at(-1)?.offset ?? -1
-  const atRest = (): boolean => world.server.up && clients.every(({ idle }) => idle) && clients.every(({ position }) => position !== undefined && position > head())
+  const atRest = (): boolean =>
+    world.server.up &&
+    clients.every(({ idle }) => idle) &&
+    clients.every(({ position }) => position !== undefined && position > head())
   // Looking at the whole log is dear, so it is looked at now and then.
   for (let until = clock.now + DRAIN_MS; clock.now < until && !atRest(); ) clock.run(clock.now + 500)
 
   const { loaded, messages } = world.server.read()
-  const { segments, head: end } = recover(loaded, swarm.retentionMessages === undefined ? {} : { messages: swarm.retentionMessages })
+  const { segments, head: end } = recover(
+    loaded,
+    swarm.retentionMessages === undefined ? {} : { messages: swarm.retentionMessages },
+  )
   const final: FinalLog = {
     epoch: loaded.epoch,
     floor: (segments satisfies Segments).floor(clock.now),

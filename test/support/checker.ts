@@ -116,7 +116,10 @@ export function check(history: readonly HistoryEvent[], final: FinalLog, subscri
 
   const acked = ({ id, epoch, offset, duplicate }: Extract<HistoryEvent, { e: 'acked' }>): void => {
     const publication = published.get(id)
-    if (!publication) return violated('message that nobody published', `${id} was acked`)
+    if (!publication) {
+      violated('message that nobody published', `${id} was acked`)
+      return
+    }
     const { fate } = publication
     if (typeof fate === 'object' && fate.offset !== undefined && offset !== undefined && fate.offset !== offset)
       violated('two acks that differ', `${id}: ${fate.offset} and ${offset}`)
@@ -144,7 +147,10 @@ export function check(history: readonly HistoryEvent[], final: FinalLog, subscri
     if (published.get(id)?.fate === 'refused') violated('refused message stored', `${id} was delivered`)
     seen(epoch, offset, id)
     const at = subs.get(sub)
-    if (!at) return violated('delivered out of order or past a hole', `${sub} was never started`)
+    if (!at) {
+      violated('delivered out of order or past a hole', `${sub} was never started`)
+      return
+    }
     if (offset < at.next) violated('delivered twice', `${sub}: ${offset} after ${at.next - 1}`)
     else if (offset > at.next)
       violated('delivered out of order or past a hole', `${sub}: ${offset} instead of ${at.next}`)

@@ -13,7 +13,7 @@ export interface Way {
 }
 
 /** A TCP proxy on the loopback that breaks connections. It holds at most one piece (64 KiB) per connection and direction. */
-export interface Proxy {
+export interface TestProxy {
   readonly url: string
   readonly up: Way
   readonly down: Way
@@ -27,7 +27,7 @@ export interface Proxy {
   end(): Promise<void>
 }
 
-export async function runProxy(targetPort: number): Promise<Proxy> {
+export async function runProxy(targetPort: number): Promise<TestProxy> {
   const up = { bytes: 0, delayMs: 0, blackHole: false, cutAfter: Number.POSITIVE_INFINITY }
   const down = { ...up }
   const pairs = new Set<readonly [Socket, Socket]>()
@@ -60,7 +60,7 @@ export async function runProxy(targetPort: number): Promise<Proxy> {
       for (const socket of pair) how === 'reset' ? socket.resetAndDestroy() : socket.end()
     }
   }
-  const proxy: Proxy = {
+  const proxy: TestProxy = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     up,
     down,

@@ -99,9 +99,21 @@ export class Appender {
       this.#rows.push(row)
     }
     const run = row.runs.at(-1)
-    if (run && !part.extras && !run[4] && run[0] === part.publisher && run[1] + run[2] === part.first && row.users.at(-1) === part.user) run[2] += part.count
+    if (
+      run &&
+      !part.extras &&
+      !run[4] &&
+      run[0] === part.publisher &&
+      run[1] + run[2] === part.first &&
+      row.users.at(-1) === part.user
+    )
+      run[2] += part.count
     else {
-      row.runs.push(part.extras ? [part.publisher, part.first, part.count, this.#at, part.extras] : [part.publisher, part.first, part.count, this.#at])
+      row.runs.push(
+        part.extras
+          ? [part.publisher, part.first, part.count, this.#at, part.extras]
+          : [part.publisher, part.first, part.count, this.#at],
+      )
       row.users.push(part.user)
       row.runBytes += runBytes
     }
@@ -121,7 +133,13 @@ export class Appender {
     this.#waitingBytes = 0
     const [only] = fresh
     const tail = this.#tail
-    if (only && fresh.length === 1 && tail && tail.size + only.size <= LIMITS.tailBytes && only.at - tail.at <= LIMITS.tailMs) {
+    if (
+      only &&
+      fresh.length === 1 &&
+      tail &&
+      tail.size + only.size <= LIMITS.tailBytes &&
+      only.at - tail.at <= LIMITS.tailMs
+    ) {
       this.#tail = extend(tail, only)
       return { replaceTail: this.#tail, append: [], fresh }
     }
@@ -134,7 +152,16 @@ export class Appender {
     const size = row.bytes + utf8Bytes(runs) + CHUNK_BYTES
     const start = this.#bytes
     this.#bytes += size
-    return { first: row.first, next: row.next, at: this.#at, start, size, runs, users: JSON.stringify(row.users), body: row.bodies.join(LINE_BREAK) }
+    return {
+      first: row.first,
+      next: row.next,
+      at: this.#at,
+      start,
+      size,
+      runs,
+      users: JSON.stringify(row.users),
+      body: row.bodies.join(LINE_BREAK),
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-import { LIMITS } from '../protocol/limits.ts'
 import type { Run } from '../protocol/frames/deliver.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import type { Loaded } from '../store/store.ts'
 import { Publishers, type Span } from './publishers.ts'
 import { type Retention, type Segment, Segments } from './retention.ts'
@@ -18,7 +18,12 @@ interface Index {
   readonly segments: readonly (readonly [first: number, start: number, newestAt: number])[]
 }
 
-type StoredMark = readonly [key: string, last: number, at: number, spans: readonly (readonly [sequence: number, offset: number, count: number])[]]
+type StoredMark = readonly [
+  key: string,
+  last: number,
+  at: number,
+  spans: readonly (readonly [sequence: number, offset: number, count: number])[],
+]
 
 /** Offset from which on a store hands over chunks. */
 export function checkpointAt(checkpoint: Loaded['checkpoint']): number {
@@ -30,7 +35,12 @@ function indexOf(checkpoint: Loaded['checkpoint']): Index {
   return row ? (JSON.parse(row[1]) as Index) : { next: 0, bytes: 0, at: 0, segments: [] }
 }
 
-export function writeIndex(index: { next: number; bytes: number; at: number; segments: readonly Segment[] }): readonly [number, string] {
+export function writeIndex(index: {
+  next: number
+  bytes: number
+  at: number
+  segments: readonly Segment[]
+}): readonly [number, string] {
   const segments = index.segments.map(({ first, start, newestAt }) => [first, start, newestAt] as const)
   return [INDEX_BUCKET, JSON.stringify({ ...index, segments } satisfies Index)]
 }
@@ -38,7 +48,9 @@ export function writeIndex(index: { next: number; bytes: number; at: number; seg
 export function writeBuckets(publishers: Publishers, dirty: ReadonlySet<number>): (readonly [number, string])[] {
   const buckets = new Map<number, StoredMark[]>([...dirty].map((bucket) => [bucket, []]))
   for (const [key, { last, at, spans }] of publishers.entries()) {
-    buckets.get(bucketOf(key))?.push([key, last, at, spans.map(({ sequence, offset, count }) => [sequence, offset, count] as const)])
+    buckets
+      .get(bucketOf(key))
+      ?.push([key, last, at, spans.map(({ sequence, offset, count }) => [sequence, offset, count] as const)])
   }
   return [...buckets].map(([bucket, marks]) => [bucket, JSON.stringify(marks)] as const)
 }
@@ -67,7 +79,11 @@ export function recover({ checkpoint, heads }: Loaded, retention: Retention): Re
   for (const [bucket, text] of checkpoint) {
     if (bucket === INDEX_BUCKET) continue
     for (const [key, last, at, spans] of JSON.parse(text) as StoredMark[]) {
-      publishers.restore(key, { last, at, spans: spans.map(([sequence, offset, count]): Span => ({ sequence, offset, count })) })
+      publishers.restore(key, {
+        last,
+        at,
+        spans: spans.map(([sequence, offset, count]): Span => ({ sequence, offset, count })),
+      })
     }
   }
   const list = index.segments.map(([first, start, newestAt]): Segment => ({ first, start, newestAt }))

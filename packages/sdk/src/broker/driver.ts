@@ -13,7 +13,11 @@ export type Perform = (effect: Exclude<LogEffect, { name: 'commit' | 'read' }>) 
  * Carries a log's effects out, and is the only place that knows whether its store answers at once or later. Events are
  * queued, so that answers that come at once do not recurse.
  */
-export function drive(machine: Machine, store: LogStore, { perform, now }: { perform: Perform; now: () => number }): (event: LogEvent) => void {
+export function drive(
+  machine: Machine,
+  store: LogStore,
+  { perform, now }: { perform: Perform; now: () => number },
+): (event: LogEvent) => void {
   const queue: LogEvent[] = []
   let running = false
   let ended = false

@@ -22,13 +22,18 @@ export interface View {
 }
 
 /** The answer to a page's request. The floor may have risen since it was asked for. */
-export function historyPage({ id, params, offset, gap }: HistoryRead, chunks: readonly Chunk[], { epoch, floor, head }: View): string {
+export function historyPage(
+  { id, params, offset, gap }: HistoryRead,
+  chunks: readonly Chunk[],
+  { epoch, floor, head }: View,
+): string {
   const start = params.reverse ? offset : Math.max(floor, offset)
   const low = params.reverse ? Math.max(floor, offset - params.limit, chunks[0]?.first ?? offset) : start
   const high = params.reverse ? offset : Math.min(head, start + params.limit, chunks.at(-1)?.next ?? start)
   const ranges = chunks.map((chunk) => cut(chunk, low, high)).filter(({ first, next }) => first < next)
   const page = ranges.length > 0 ? join(ranges) : { first: start, next: start, runs: '', body: '' }
   const more = params.reverse ? page.first > floor : page.next < head
-  const skipped: GapFacts | undefined = start > offset ? { from: gap?.from ?? offset, to: start, reason: gap?.reason ?? 'retention' } : gap
+  const skipped: GapFacts | undefined =
+    start > offset ? { from: gap?.from ?? offset, to: start, reason: gap?.reason ?? 'retention' } : gap
   return encodeHistory(id, { epoch, more, ...(skipped && { gap: skipped }) }, page)
 }

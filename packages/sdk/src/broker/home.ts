@@ -1,6 +1,6 @@
-import type { BadRequest, Request } from '../protocol/requests.ts'
 import type { Fault } from '../protocol/error-codes.ts'
 import { fault } from '../protocol/error-codes.ts'
+import type { BadRequest, Request } from '../protocol/requests.ts'
 import type { LogStore, Maybe } from '../store/store.ts'
 import { drive } from './driver.ts'
 import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
@@ -79,14 +79,21 @@ export class TopicHome {
     const { store, newEpoch, now } = this.#options
     const ready = (loaded: Awaited<ReturnType<LogStore['load']>>): void => {
       const early = this.#early ?? []
-      const post = drive(new TopicLog(loaded, this.#options), store, { now, perform: (effect) => this.#perform(effect) })
+      const post = drive(new TopicLog(loaded, this.#options), store, {
+        now,
+        perform: (effect) => this.#perform(effect),
+      })
       // What an answer provokes stands in line, too, or it would overtake what its link sent before.
       for (let i = 0; i < early.length; i++) post(early[i] as LogEvent)
       if (this.#early !== early) return
       this.#early = undefined
       this.#post = post
     }
-    settle(() => store.load(newEpoch()), ready, (error) => this.#failed(error))
+    settle(
+      () => store.load(newEpoch()),
+      ready,
+      (error) => this.#failed(error),
+    )
   }
 
   #perform(effect: Exclude<LogEffect, { name: 'commit' | 'read' }>): void {

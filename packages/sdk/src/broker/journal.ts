@@ -1,5 +1,5 @@
-import type { Fate } from '../protocol/frames/publish.ts'
 import type { Fault } from '../protocol/error-codes.ts'
+import type { Fate } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Lines, PublishRequest } from '../protocol/requests.ts'
 import { utf8Bytes } from '../protocol/text.ts'
@@ -91,10 +91,16 @@ export class Journal {
       const body = whole ? lines.body : cutLines(lines.body, repeats, end)
       const extras =
         ids || keys
-          ? { ...(ids && { ids: [ids[0], ids[1] + repeats] as [string, number] }), ...(keys && { keys: keys.slice(repeats, end) }) }
+          ? {
+              ...(ids && { ids: [ids[0], ids[1] + repeats] as [string, number] }),
+              ...(keys && { keys: keys.slice(repeats, end) }),
+            }
           : undefined
       const bytes = whole ? lines.bytes : utf8Bytes(body)
-      const at = this.#appender.offer({ user, publisher, first: first + repeats, count, extras, body, bytes }, this.#now)
+      const at = this.#appender.offer(
+        { user, publisher, first: first + repeats, count, extras, body, bytes },
+        this.#now,
+      )
       this.#publishers.record(key, { first: first + repeats, count, offset, at })
       this.#dirty.add(bucketOf(key))
       fates.push({ fate: 'stored', first: first + repeats, count, offset })
@@ -109,16 +115,25 @@ export class Journal {
   seal(trimming = false): Entry {
     const bytes = this.#appender.waitingBytes
     const { replaceTail, append, fresh } = this.#appender.seal()
-    for (const row of replaceTail ? [replaceTail] : append) this.#segments.append({ ...row, newestAt: fresh[0]?.at ?? row.at })
+    for (const row of replaceTail ? [replaceTail] : append)
+      this.#segments.append({ ...row, newestAt: fresh[0]?.at ?? row.at })
     this.#chunksSinceCheckpoint += append.length
     this.#bytesSinceCheckpoint += headBytes(append)
     const checkpoint = trimming || this.#checkpointDue() || this.#segments.excess(this.#now) >= LIMITS.trimSegments
-    return { write: { ...(replaceTail && { replaceTail }), append, ...(checkpoint && this.#checkpoint()) }, fresh, bytes }
+    return {
+      write: { ...(replaceTail && { replaceTail }), append, ...(checkpoint && this.#checkpoint()) },
+      fresh,
+      bytes,
+    }
   }
 
   /** What waking reads is bounded by rows and by bytes: a row can consist of keys almost alone. */
   #checkpointDue(): boolean {
-    return this.#chunksSinceCheckpoint >= LIMITS.checkpointChunks || this.#bytesSinceCheckpoint >= LIMITS.checkpointBytes || this.#publishers.crowded
+    return (
+      this.#chunksSinceCheckpoint >= LIMITS.checkpointChunks ||
+      this.#bytesSinceCheckpoint >= LIMITS.checkpointBytes ||
+      this.#publishers.crowded
+    )
   }
 
   /** Publishers and the index as they are with this commit; everything before it may then be trimmed. */
@@ -126,7 +141,12 @@ export class Journal {
     const trimBelow = this.#segments.trim(this.#now)
     this.#appender.trimmed(trimBelow)
     for (const key of this.#publishers.prune(this.#now, trimBelow)) this.#dirty.add(bucketOf(key))
-    const index = writeIndex({ next: this.#appender.head, bytes: this.#appender.bytes, at: this.#now, segments: this.#segments.list })
+    const index = writeIndex({
+      next: this.#appender.head,
+      bytes: this.#appender.bytes,
+      at: this.#now,
+      segments: this.#segments.list,
+    })
     const checkpoint = [index, ...writeBuckets(this.#publishers, this.#dirty)]
     this.#dirty = new Set()
     this.#chunksSinceCheckpoint = 0
@@ -136,7 +156,12 @@ export class Journal {
 }
 
 /** Fates from position `end` of a frame on, where a payload of it cannot be stored. One among the repeats was stored once and is no matter. */
-function refusal(first: number, end: number, count: number, { index, fault: { code, message } }: NonNullable<Lines['refused']>): Fate[] {
+function refusal(
+  first: number,
+  end: number,
+  count: number,
+  { index, fault: { code, message } }: NonNullable<Lines['refused']>,
+): Fate[] {
   const refused = index === end ? 1 : 0
   const fates: Fate[] = refused ? [{ fate: 'refused', first: first + end, count: 1, code, message }] : []
   const unsent = count - end - refused

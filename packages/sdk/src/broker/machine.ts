@@ -19,7 +19,13 @@ export type LogEvent =
 
 export type LogEffect =
   | { readonly name: 'commit'; readonly commit: number; readonly write: Commit }
-  | { readonly name: 'read'; readonly reader: number; readonly direction: 'on' | 'back'; readonly offset: number; readonly maxBytes: number }
+  | {
+      readonly name: 'read'
+      readonly reader: number
+      readonly direction: 'on' | 'back'
+      readonly offset: number
+      readonly maxBytes: number
+    }
   /** One text for every link named. */
   | { readonly name: 'send'; readonly links: readonly number[]; readonly text: string }
   /** The link's state, for a home that may forget everything else. */

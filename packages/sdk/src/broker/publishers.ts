@@ -43,11 +43,15 @@ export class Publishers {
     return { repeats: Math.min(count, Math.max(0, mark.last - first + 1)) }
   }
 
-  record(key: string, { first, count, offset, at }: { first: number; count: number; offset: number; at: number }): void {
-    let mark = this.#marks.get(key)
-    if (!mark) this.#marks.set(key, (mark = { last: 0, at, spans: [] }))
+  record(
+    key: string,
+    { first, count, offset, at }: { first: number; count: number; offset: number; at: number },
+  ): void {
+    const mark: Mark = this.#marks.get(key) ?? { last: 0, at, spans: [] }
+    if (mark.last === 0) this.#marks.set(key, mark)
     const newest = mark.spans.at(-1)
-    if (newest && newest.sequence + newest.count === first && newest.offset + newest.count === offset) newest.count += count
+    if (newest && newest.sequence + newest.count === first && newest.offset + newest.count === offset)
+      newest.count += count
     else {
       mark.spans.push({ sequence: first, offset, count })
       this.#spanCount++

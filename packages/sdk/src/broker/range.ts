@@ -16,13 +16,18 @@ export function cut(range: Range, from: number, to: number): Range {
     if (end > first && offset < next) runs.push(cutRun(run, Math.max(first - offset, 0), Math.min(next, end) - offset))
     offset = end
   }
-  return { first, next, runs: JSON.stringify(runs).slice(1, -1), body: cutLines(range.body, first - range.first, next - range.first) }
+  return {
+    first,
+    next,
+    runs: JSON.stringify(runs).slice(1, -1),
+    body: cutLines(range.body, first - range.first, next - range.first),
+  }
 }
 
 /** Messages `from` to `to - 1` of a run. */
 function cutRun([publisher, first, , at, extras]: Run, from: number, to: number): Run {
   const start: Run = [publisher, first + from, to - from, at]
-  return extras ? [...start.slice(0, 4), cutExtras(extras, from, to)] as Run : start
+  return extras ? ([...start.slice(0, 4), cutExtras(extras, from, to)] as Run) : start
 }
 
 export function cutExtras({ ids, keys }: RunExtras, from: number, to: number): RunExtras {

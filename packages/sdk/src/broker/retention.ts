@@ -78,7 +78,9 @@ export class Segments {
     let index = 0
     for (; index < this.#list.length; index++) {
       const nextSegment = this.#list[index + 1]
-      const kept = nextSegment ? { messages: this.#head - nextSegment.first, bytes: this.#bytes - nextSegment.start } : { messages: 0, bytes: 0 }
+      const kept = nextSegment
+        ? { messages: this.#head - nextSegment.first, bytes: this.#bytes - nextSegment.start }
+        : { messages: 0, bytes: 0 }
       const tooMany = messages !== undefined && kept.messages >= messages
       const tooLarge = bytes !== undefined && kept.bytes >= bytes
       const tooOld = ageMs !== undefined && (this.#list[index] as Segment).newestAt + ageMs < nowMs

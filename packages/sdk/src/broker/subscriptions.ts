@@ -135,7 +135,8 @@ export class Subscriptions {
             fellBehind.add(subscription.link)
           }
         }
-        if (links.length > 0) effects.push({ name: 'send', links, text: encodeDeliver(id, chunk, chunk.start + chunk.size) })
+        if (links.length > 0)
+          effects.push({ name: 'send', links, text: encodeDeliver(id, chunk, chunk.start + chunk.size) })
       }
       this.#head = chunk.next
       this.#bytes = chunk.start + chunk.size
@@ -161,7 +162,8 @@ export class Subscriptions {
     const here = oldest?.start ?? this.#bytes
     const effects: LogEffect[] = []
     if (from > subscription.next) effects.push(this.#skip(subscription, from, here))
-    const at = (subscription.at ??= here)
+    subscription.at ??= here
+    const { at } = subscription
     if ('window' in subscription.credit) subscription.credit = { through: at + subscription.credit.window }
     if (subscription.next < this.#head && !hasCredit(subscription.credit, at)) return paged(subscription, effects)
     const newest = visible.at(-1)
@@ -180,7 +182,11 @@ export class Subscriptions {
     const { id, link, next: from } = subscription
     subscription.next = to
     subscription.at = through
-    return { name: 'send', links: [link], text: encodeNotification('gap', { subscription: id, from, to, through, reason: 'retention' }) }
+    return {
+      name: 'send',
+      links: [link],
+      text: encodeNotification('gap', { subscription: id, from, to, through, reason: 'retention' }),
+    }
   }
 
   /** One that is behind reads on while it has credit; where its position is not known yet, the page will tell. */

@@ -114,7 +114,13 @@ export class TopicLog {
   #remember(link: number): LogEffect[] {
     const known = this.#links.get(link)
     if (!known) return []
-    return [{ name: 'remember', link, state: { identity: known.identity, greeted: known.greeted, subscriptions: this.#subscriptions.states(link) } }]
+    return [
+      {
+        name: 'remember',
+        link,
+        state: { identity: known.identity, greeted: known.greeted, subscriptions: this.#subscriptions.states(link) },
+      },
+    ]
   }
 
   /** End a link for a reason that its client is told first. */
@@ -145,7 +151,8 @@ export class TopicLog {
     // A notification's number is nobody's: an answer under it could be taken for another request's.
     const id = frame.method === 'credit' ? null : frame.id
     if (!from.greeted && frame.method !== 'hello') return this.#expel(link, id, fault('hello_needed'))
-    if ('topic' in frame.params && frame.params.topic !== this.#options.topic) return answerError(link, id, fault('wrong_topic'))
+    if ('topic' in frame.params && frame.params.topic !== this.#options.topic)
+      return answerError(link, id, fault('wrong_topic'))
     switch (frame.method) {
       case 'hello':
         return this.#hello(link, from, frame.id, frame.params, nowMs)
@@ -154,10 +161,14 @@ export class TopicLog {
       case 'subscribe':
         return this.#subscribe(link, frame.id, frame.params)
       case 'unsubscribe':
-        if (!this.#subscriptions.remove(link, frame.params.subscription)) return answerError(link, frame.id, fault('unknown_subscription'))
+        if (!this.#subscriptions.remove(link, frame.params.subscription))
+          return answerError(link, frame.id, fault('unknown_subscription'))
         return [...answer(link, frame.id, {}), ...this.#remember(link)]
       case 'credit':
-        return [...this.#subscriptions.grant(link, frame.params.subscription, frame.params.through), ...this.#remember(link)]
+        return [
+          ...this.#subscriptions.grant(link, frame.params.subscription, frame.params.through),
+          ...this.#remember(link),
+        ]
       case 'publish':
         return this.#publish(link, from, frame)
       case 'history':
@@ -173,7 +184,11 @@ export class TopicLog {
 
   #hello(link: number, from: Link, id: number, { versions }: Params<'hello'>, nowMs: number): LogEffect[] {
     if (!versions.includes(PROTOCOL.current)) {
-      return this.#expel(link, id, fault('version_unsupported', `this server speaks versions ${PROTOCOL.oldest} to ${PROTOCOL.current}`))
+      return this.#expel(
+        link,
+        id,
+        fault('version_unsupported', `this server speaks versions ${PROTOCOL.oldest} to ${PROTOCOL.current}`),
+      )
     }
     from.greeted = true
     const { user, expiresAt } = from.identity
@@ -198,7 +213,11 @@ export class TopicLog {
     from.identity = identity
     const { expiresAt } = identity
     if (expiresAt === undefined) return [...answer(link, id, {}), ...this.#remember(link)]
-    return [...answer(link, id, { expiresInMs: Math.max(0, expiresAt - nowMs) }), ...this.#remember(link), { name: 'wake-at', at: expiresAt }]
+    return [
+      ...answer(link, id, { expiresInMs: Math.max(0, expiresAt - nowMs) }),
+      ...this.#remember(link),
+      { name: 'wake-at', at: expiresAt },
+    ]
   }
 
   // ---- publish
@@ -257,10 +276,15 @@ export class TopicLog {
 
   #subscribe(link: number, id: number, { subscription, from, window }: Params<'subscribe'>): LogEffect[] {
     if (this.#subscriptions.has(link, subscription)) return answerError(link, id, fault('subscription_exists'))
-    if (this.#subscriptions.count(link) >= LIMITS.subscriptionsPerLink) return answerError(link, id, fault('too_many_subscriptions'))
+    if (this.#subscriptions.count(link) >= LIMITS.subscriptionsPerLink)
+      return answerError(link, id, fault('too_many_subscriptions'))
     const { next, gap } = this.#start(from)
     const effects = this.#subscriptions.add(link, { id: subscription, next, window })
-    return [...answer(link, id, { cursor: makeCursor(this.#epoch, next), head: this.#durableHead, ...(gap && { gap }) }), ...this.#remember(link), ...effects]
+    return [
+      ...answer(link, id, { cursor: makeCursor(this.#epoch, next), head: this.#durableHead, ...(gap && { gap }) }),
+      ...this.#remember(link),
+      ...effects,
+    ]
   }
 
   #start(from: Params<'subscribe'>['from']): { next: number; gap?: GapFacts } {
@@ -282,14 +306,18 @@ export class TopicLog {
     const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
     const to = this.#floor()
     if (epoch !== this.#epoch) return { offset: to, gap: { from: offset, to, reason: 'epoch' } }
-    if (offset > this.#durableHead) return { offset: this.#durableHead, gap: { from: offset, to: this.#durableHead, reason: 'rewound' } }
+    if (offset > this.#durableHead)
+      return { offset: this.#durableHead, gap: { from: offset, to: this.#durableHead, reason: 'rewound' } }
     return { offset, gap: undefined }
   }
 
   #history(link: number, from: Link, id: number, params: Params<'history'>): LogEffect[] {
     if (from.readCount >= LIMITS.readsPerLink) return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
     const floor = this.#floor()
-    const asked = params.from === undefined ? { offset: params.reverse ? this.#durableHead : floor, gap: undefined } : this.#locate(params.from)
+    const asked =
+      params.from === undefined
+        ? { offset: params.reverse ? this.#durableHead : floor, gap: undefined }
+        : this.#locate(params.from)
     // Backwards, an unknown epoch starts at the end.
     const offset = asked.gap?.reason === 'epoch' && params.reverse ? this.#durableHead : asked.offset
     const reader = ++this.#readCount
@@ -356,4 +384,3 @@ function expired({ expiresAt }: Identity, nowMs: number): boolean {
 function announced(): AnnouncedLimits {
   return Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, LIMITS[name]])) as AnnouncedLimits
 }
-

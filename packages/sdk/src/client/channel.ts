@@ -1,11 +1,18 @@
+import type { Link, OpenLink } from '../link/link.ts'
+import { Alarm, now, onHint, random, soon } from '../platform.ts'
 import { parseFrame } from '../protocol/codec.ts'
 import type { HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
-import type { Link, OpenLink } from '../link/link.ts'
-import { Alarm, now, onHint, random, soon } from '../platform.ts'
 import { MessError, type Trouble } from './errors.ts'
 import type { TopicOutbox } from './outbox.ts'
-import { type Connection, type Reader, Session, type SessionEffect, type SessionEvent, type SessionOptions } from './session.ts'
+import {
+  type Connection,
+  type Reader,
+  Session,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionOptions,
+} from './session.ts'
 import type { Tokens } from './token.ts'
 
 export interface ChannelOptions {
@@ -87,7 +94,8 @@ export class Channel {
 
   close(): void {
     this.post({ name: 'close' })
-    for (const reader of this.#readers) reader.page(undefined, { code: 'closed', message: 'The client was closed', retryable: false })
+    for (const reader of this.#readers)
+      reader.page(undefined, { code: 'closed', message: 'The client was closed', retryable: false })
   }
 
   post(event: SessionEvent): void {
@@ -107,33 +115,45 @@ export class Channel {
   #perform(effect: SessionEffect): void {
     switch (effect.name) {
       case 'send':
-        return this.#link?.send(effect.text)
+        this.#link?.send(effect.text)
+        return
       case 'batch':
-        return effect.by.batch(effect.batch, effect.epoch)
+        effect.by.batch(effect.batch, effect.epoch)
+        return
       case 'fates':
-        return this.outbox.settle(effect.epoch, effect.fates, this.#noted)
+        this.outbox.settle(effect.epoch, effect.fates, this.#noted)
+        return
       case 'wake-at':
-        return this.#alarm.set(effect.at)
+        this.#alarm.set(effect.at)
+        return
       case 'gap':
-        return effect.by.gap(effect.gap, effect.epoch, effect.through)
+        effect.by.gap(effect.gap, effect.epoch, effect.through)
+        return
       case 'started':
-        return effect.by.started(effect)
+        effect.by.started(effect)
+        return
       case 'subscribe-failed':
-        return effect.by.failed(errorOf(effect.error))
+        effect.by.failed(errorOf(effect.error))
+        return
       case 'publisher-lost':
-        return this.outbox.abandon(effect.error.code, effect.error.message, this.#noted)
+        this.outbox.abandon(effect.error.code, effect.error.message, this.#noted)
+        return
       case 'page':
-        return effect.by.page(effect.page, effect.error)
+        effect.by.page(effect.page, effect.error)
+        return
       case 'ask-token':
-        return this.#askToken(effect.why)
+        this.#askToken(effect.why)
+        return
       case 'open':
-        return this.#open(effect.generation, effect.token)
+        this.#open(effect.generation, effect.token)
+        return
       case 'hang-up':
         this.#link?.close()
         this.#link = undefined
         return
       case 'connection':
-        return this.#connection(effect.state, effect.error)
+        this.#connection(effect.state, effect.error)
+        return
     }
   }
 
@@ -150,7 +170,13 @@ export class Channel {
     const { open, topic } = this.#options
     this.#link = open(topic, token, {
       opened: () => this.post({ name: 'opened', generation }),
-      heard: (text) => this.post({ name: 'heard', generation, frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text), size: text.length }),
+      heard: (text) =>
+        this.post({
+          name: 'heard',
+          generation,
+          frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text),
+          size: text.length,
+        }),
       lost: (code) => this.post({ name: 'lost', generation, code }),
     })
   }

@@ -27,7 +27,9 @@ export interface ConsumerOptions<T> {
   readonly stop: (error?: MessError) => void
 }
 
-type Item = { readonly walk: Walk; readonly epoch: string; readonly next: number; readonly through: number } | { readonly gap: Gap; readonly epoch: string; readonly through: number | undefined }
+type Item =
+  | { readonly walk: Walk; readonly epoch: string; readonly next: number; readonly through: number }
+  | { readonly gap: Gap; readonly epoch: string; readonly through: number | undefined }
 
 /**
  * Hands received messages to a handler, one after the other. A handler that answers with a promise is waited for; that is the
@@ -133,7 +135,10 @@ export class Consumer<T> {
   /** @returns true if it waits and will go on by itself */
   #judge(cause: unknown, walk: Walk, epoch: string): boolean {
     if (this.#stopped) return false
-    const error = cause instanceof MessError ? cause : new MessError('handler_failed', `The handler of message ${walk.offset} threw`, { scope: 'message', cause })
+    const error =
+      cause instanceof MessError
+        ? cause
+        : new MessError('handler_failed', `The handler of message ${walk.offset} threw`, { scope: 'message', cause })
     const message = { raw: walk.raw, offset: walk.offset, cursor: makeCursor(epoch, walk.offset + 1) }
     const verdict = this.#ask(error, message)
     if (verdict === 'stop') {

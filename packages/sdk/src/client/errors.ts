@@ -77,7 +77,11 @@ export interface Gap {
   readonly reason: 'retention' | 'epoch' | 'rewound' | 'access'
 }
 
-export const trouble = (code: ErrorCode, message: string = code, retryable = true): Trouble => ({ code, message, retryable })
+export const trouble = (code: ErrorCode, message: string = code, retryable = true): Trouble => ({
+  code,
+  message,
+  retryable,
+})
 
 /** What an error frame or a goodbye says. A code that this version does not know is passed on as it is. */
 export function troubleOf(data: unknown, text?: string): Trouble {

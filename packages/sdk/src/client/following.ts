@@ -2,9 +2,9 @@ import { encodeNotification } from '../protocol/codec.ts'
 import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { From, SubscribeResult } from '../protocol/frames/subscribe.ts'
+import { trouble } from './errors.ts'
 import { isDeliver, isGap, isSubscribed } from './guards.ts'
 import type { Line } from './line.ts'
-import { trouble } from './errors.ts'
 import type { Subscriber } from './session.ts'
 
 interface Subscribed {
@@ -44,7 +44,18 @@ export class Following {
 
   add(by: Subscriber, from: From): void {
     const none = undefined
-    const subscription: Subscribed = { by, from, id: 0, on: false, epoch: '', next: 0, window: 0, received: none, handled: none, granted: none }
+    const subscription: Subscribed = {
+      by,
+      from,
+      id: 0,
+      on: false,
+      epoch: '',
+      next: 0,
+      window: 0,
+      received: none,
+      handled: none,
+      granted: none,
+    }
     this.#subscriptions.set(by, subscription)
     if (this.#line.online) this.#ask(subscription)
   }
@@ -71,7 +82,8 @@ export class Following {
   #ask(subscription: Subscribed): void {
     const { by, from, received = 0, handled = 0 } = subscription
     const id = ++this.#lastId
-    const window = Math.max(0, this.#line.limits.creditBytes - received + handled)
+    const { creditBytes } = this.#line.limits
+    const window = Math.min(creditBytes, Math.max(0, creditBytes - received + handled))
     Object.assign(subscription, { id, window, on: false })
     this.#line.ask('subscribe', { topic: this.#line.topic, subscription: id, from, window }, (result, error) => {
       if (this.#subscriptions.get(by) !== subscription || subscription.id !== id) return
@@ -169,4 +181,3 @@ export class Following {
     this.#line.emit({ name: 'send', text: encodeNotification('credit', credit) })
   }
 }
-

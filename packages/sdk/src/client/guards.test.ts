@@ -20,7 +20,13 @@ const PAIRS = [
     good: { version: 1, limits: Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, 1])), nowMs: 1, features: [] },
     needed: ['version', 'limits'],
   },
-  { name: 'subscribe', guard: isSubscribed, schema: SubscribeResult, good: { cursor: CURSOR, head: 7 }, needed: ['cursor', 'head'] },
+  {
+    name: 'subscribe',
+    guard: isSubscribed,
+    schema: SubscribeResult,
+    good: { cursor: CURSOR, head: 7 },
+    needed: ['cursor', 'head'],
+  },
   {
     name: 'deliver',
     guard: isDeliver,

@@ -1,9 +1,9 @@
 import { TopicHome } from '../broker/home.ts'
 import type { Retention } from '../broker/retention.ts'
+import { Alarm, now, random } from '../platform.ts'
 import { makeEpoch } from '../protocol/cursor.ts'
 import { readRequest } from '../protocol/trusted.ts'
 import type { LogStore } from '../store/store.ts'
-import { Alarm, now, random } from '../platform.ts'
 
 /** What local topics keep unless told otherwise. */
 export const LOCAL_RETENTION: Retention = { messages: 10_000, bytes: 64 * 1024 * 1024 }

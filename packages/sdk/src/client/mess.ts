@@ -101,7 +101,9 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     emitter.emit('error', error)
   }
 
-  const tokens = new Tokens(options.token, (cause) => report(new MessError('token_unavailable', 'The token callback failed', { scope: 'mess', cause })))
+  const tokens = new Tokens(options.token, (cause) =>
+    report(new MessError('token_unavailable', 'The token callback failed', { scope: 'mess', cause })),
+  )
 
   /** Many things change at once; listeners hear of it once. */
   const changed = (): void => {
@@ -155,12 +157,17 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const connection = (topic: string, state: Connection, error: Trouble | undefined): void => {
     faults.set(topic, error)
-    if (state === 'stuck' && error) report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
+    if (state === 'stuck' && error)
+      report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
     changed()
   }
 
   const status = (): Status => ({
-    connection: closed ? 'closed' : parts?.local ? 'local' : connectionOf([...channels].map(([topic, channel]) => [channel.connection, faults.get(topic)])),
+    connection: closed
+      ? 'closed'
+      : parts?.local
+        ? 'local'
+        : connectionOf([...channels].map(([topic, channel]) => [channel.connection, faults.get(topic)])),
     storage: parts?.storage() ?? 'memory',
     role: parts?.role() ?? 'alone',
     unsent: parts?.outbox.unsent ?? 0,

@@ -72,7 +72,10 @@ export class Publisher<T extends Unsent = Unsent> {
     let index = this.#next
     for (; index < this.#entries.length && lines.length < maxMessages; index++) {
       const entry = this.#entries[index] as T
-      const consecutive = entry.sequence === first.sequence + lines.length && entry.origin === first.origin && entry.number === first.number + lines.length
+      const consecutive =
+        entry.sequence === first.sequence + lines.length &&
+        entry.origin === first.origin &&
+        entry.number === first.number + lines.length
       // A UTF-16 unit makes at most 3 bytes, and 6 where a key is written as JSON; counting exactly would cost more than a
       // smaller frame does.
       bytes += entry.line.length * 3 + BESIDE_BYTES + (entry.key === undefined ? 0 : entry.key.length * 6)

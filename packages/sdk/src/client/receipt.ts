@@ -63,7 +63,10 @@ class PendingReceipt {
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a receipt is a promise; this is its `then`.
-  then<A, B>(onAck?: ((ack: Ack) => A | PromiseLike<A>) | null, onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A, B>(
+    onAck?: ((ack: Ack) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     return this.#made().then(onAck, onError)
   }
 

@@ -26,5 +26,8 @@ export function applySchema<Output>(schema: StandardSchema<unknown, Output>, val
     throw new MessError('async_schema', 'The schema answers asynchronously; a topic needs one that answers at once')
   }
   if (!result.issues) return result.value
-  throw new SchemaError(`${what} does not fit the schema: ${result.issues[0]?.message ?? 'no reason given'}`, result.issues)
+  throw new SchemaError(
+    `${what} does not fit the schema: ${result.issues[0]?.message ?? 'no reason given'}`,
+    result.issues,
+  )
 }

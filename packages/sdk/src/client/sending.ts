@@ -75,7 +75,10 @@ export class Sending {
       publisher.rewind()
     }
     while (this.#chars < WINDOW_CHARS) {
-      const batch = publisher.take(Math.min(limits.messagesPerFrame, limits.publisherWindow - this.#count), limits.frameBytes - HEAD_BYTES)
+      const batch = publisher.take(
+        Math.min(limits.messagesPerFrame, limits.publisherWindow - this.#count),
+        limits.frameBytes - HEAD_BYTES,
+      )
       if (!batch) return
       const sent: Sent = { publisher: publisher.id, batch, sentAt: now, again: false, open: 0 }
       this.#sent.add(sent)

@@ -29,7 +29,12 @@ export type Connection = 'idle' | 'asking' | 'opening' | 'greeting' | 'online' |
 export type SessionEvent =
   | { readonly name: 'opened'; readonly generation: number }
   /** A frame of `size` characters, or text that is none. */
-  | { readonly name: 'heard'; readonly generation: number; readonly frame: Frame | 'heartbeat' | undefined; readonly size: number }
+  | {
+      readonly name: 'heard'
+      readonly generation: number
+      readonly frame: Frame | 'heartbeat' | undefined
+      readonly size: number
+    }
   | { readonly name: 'lost'; readonly generation: number; readonly code?: number | undefined }
   | { readonly name: 'token'; readonly token: string | undefined }
   | { readonly name: 'token-failed' }
@@ -54,16 +59,33 @@ export type SessionEffect =
   | { readonly name: 'hang-up' }
   | { readonly name: 'wake-at'; readonly at: number }
   | { readonly name: 'connection'; readonly state: Connection; readonly error: Trouble | undefined }
-  | { readonly name: 'started'; readonly by: Subscriber; readonly epoch: string; readonly next: number; readonly head: number }
+  | {
+      readonly name: 'started'
+      readonly by: Subscriber
+      readonly epoch: string
+      readonly next: number
+      readonly head: number
+    }
   | { readonly name: 'batch'; readonly by: Subscriber; readonly epoch: string; readonly batch: DeliverParams }
-  | { readonly name: 'gap'; readonly by: Subscriber; readonly epoch: string; readonly gap: GapFacts; readonly through: number | undefined }
+  | {
+      readonly name: 'gap'
+      readonly by: Subscriber
+      readonly epoch: string
+      readonly gap: GapFacts
+      readonly through: number | undefined
+    }
   | { readonly name: 'subscribe-failed'; readonly by: Subscriber; readonly error: Trouble }
   /** Fates of published messages, in order. After a refusal nothing is sent until `noted`. */
   | { readonly name: 'fates'; readonly epoch: string; readonly fates: readonly Fate[] }
   /** The home does not know this publisher any more; whether its unacked messages are stored cannot be told. */
   | { readonly name: 'publisher-lost'; readonly error: Trouble }
   /** Exactly one of the two is there. */
-  | { readonly name: 'page'; readonly by: Reader; readonly page: HistoryResult | undefined; readonly error: Trouble | undefined }
+  | {
+      readonly name: 'page'
+      readonly by: Reader
+      readonly page: HistoryResult | undefined
+      readonly error: Trouble | undefined
+    }
 
 /** Who asked, and hears the answers. The session only tells one from another. */
 export interface Subscriber {
@@ -134,7 +156,8 @@ export class Session {
       },
       limits: {} as HelloResult['limits'],
       emit: (effect) => this.#out.push(effect),
-      ask: (method, params, answer) => this.#out.push({ name: 'send', text: encodeRequest(this.#expect(answer), method, params) }),
+      ask: (method, params, answer) =>
+        this.#out.push({ name: 'send', text: encodeRequest(this.#expect(answer), method, params) }),
       expect: (answer) => this.#expect(answer),
       lose: (reason) => this.#lose(reason),
     }
@@ -204,7 +227,8 @@ export class Session {
     if (wanted) {
       this.#lingerAt = NEVER
       if (this.#state === 'idle') this.#ask('first')
-      else if (this.#state === 'stuck' && (name === 'subscribe' || name === 'publish' || name === 'history')) this.#hint()
+      else if (this.#state === 'stuck' && (name === 'subscribe' || name === 'publish' || name === 'history'))
+        this.#hint()
     } else if (this.#state === 'waiting') this.#enter('idle')
     else if (this.#state === 'online' && this.#lingerAt === NEVER) this.#lingerAt = this.#line.now + LINGER_MS
     const at = this.#dueAt
@@ -222,7 +246,13 @@ export class Session {
     if (this.#state === 'waiting') return this.#retryAt
     if (this.#state === 'opening' || this.#state === 'greeting') return this.#since + OPEN_MS
     if (this.#state !== 'online') return NEVER
-    return Math.min(this.#sending.dueAt, this.#lingerAt, this.#renewAt, this.#beatAt, this.#heardAt + this.#heartbeatMs + GRACE_MS)
+    return Math.min(
+      this.#sending.dueAt,
+      this.#lingerAt,
+      this.#renewAt,
+      this.#beatAt,
+      this.#heardAt + this.#heartbeatMs + GRACE_MS,
+    )
   }
 
   #enter(state: Connection, error?: Trouble): void {
@@ -299,7 +329,8 @@ export class Session {
   }
 
   #ended(code = 0): void {
-    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server closed the link for good (${code})`, false))
+    if (code >= 4500 && code < 5000)
+      this.#lose(trouble('forbidden', `The server closed the link for good (${code})`, false))
     else this.#lose(trouble('link_lost', 'The connection ended'))
   }
 

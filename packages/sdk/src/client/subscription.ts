@@ -1,9 +1,9 @@
-import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import { Alarm, now, soon } from '../platform.ts'
+import { type Cursor, makeCursor } from '../protocol/cursor.ts'
+import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
 import { type Gap, MessError } from './errors.ts'
-import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { Message } from './message.ts'
 import type { Subscriber } from './session.ts'
 import type { SubscribeOptions, TopicHost } from './topic.ts'
@@ -109,13 +109,23 @@ export class Subscribing<T> implements Subscription, Subscriber {
       host.cursors
         .hold(topic, resume)
         .then(async (release) => {
-          if (!release) throw new MessError('resume_in_use', `Another subscription resumes as "${resume}"; stop it, or use another name`)
+          if (!release)
+            throw new MessError(
+              'resume_in_use',
+              `Another subscription resumes as "${resume}"; stop it, or use another name`,
+            )
           this.#release = release
           if (this.#stopped) return release()
           const saved = await host.cursors.load(topic, resume)
           this.#open(saved ?? from)
         })
-        .catch((error: unknown) => this.#finish(error instanceof MessError ? error : new MessError('storage_lost', 'The saved position could not be read', { cause: error })))
+        .catch((error: unknown) =>
+          this.#finish(
+            error instanceof MessError
+              ? error
+              : new MessError('storage_lost', 'The saved position could not be read', { cause: error }),
+          ),
+        )
     }
   }
 

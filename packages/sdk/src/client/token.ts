@@ -1,7 +1,10 @@
 import { LIMITS } from '../protocol/limits.ts'
 
 /** Asks the application for tokens: one question at a time, whoever in this client needs one. */
-export type AskToken = (ask: { readonly why: 'first' | 'expiring' | 'refused'; readonly signal: AbortSignal }) => Promise<string> | string
+export type AskToken = (ask: {
+  readonly why: 'first' | 'expiring' | 'refused'
+  readonly signal: AbortSignal
+}) => Promise<string> | string
 
 export class Tokens {
   readonly #ask: AskToken | undefined

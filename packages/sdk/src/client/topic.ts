@@ -1,10 +1,11 @@
+import { Alarm, now } from '../platform.ts'
 import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import type { Channel } from './channel.ts'
-import type { Verdict, RawMessage } from './consumer.ts'
+import type { RawMessage, Verdict } from './consumer.ts'
 import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
 import { type Message, Walk } from './message.ts'
@@ -12,7 +13,6 @@ import { MessageIterator } from './messages.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { Subscribing, type Subscription } from './subscription.ts'
-import { Alarm, now } from '../platform.ts'
 
 export interface TopicOptions<I, O> {
   /** Checks what is published and what is delivered; handlers get its output. Must answer at once. */
@@ -89,7 +89,9 @@ const anything = (value: unknown): unknown => value
 export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: TopicOptions<I, O> = {}): Topic<I, O> {
   const fault = nameFault(name)
   if (fault) throw new MessError('bad_name', `The topic name ${fault}`)
-  const read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as (raw: unknown) => O
+  const read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as (
+    raw: unknown,
+  ) => O
 
   const subscribe = (handler: (message: Message<O>) => unknown, options: SubscribeOptions): Subscribing<O> => {
     checkSubscribe(options)
@@ -114,7 +116,8 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
     },
     async history(options = {}) {
       const { limit = 100, reverse = false, from, signal } = options
-      if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.historyMessages) throw new MessError('bad_option', `limit: 1 to ${LIMITS.historyMessages}`)
+      if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.historyMessages)
+        throw new MessError('bad_option', `limit: 1 to ${LIMITS.historyMessages}`)
       checkCursor(from)
       const channel = host.channel(name)
       const page = await channel.history({ limit, reverse, ...(from !== undefined && { from }) }, signal)
@@ -122,7 +125,11 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
       const walk = new Walk(page, { epoch: page.epoch, own: (publisher) => channel.outbox.owns(publisher) })
       for (; !walk.done; walk.next()) messages.push(walk.message(read(walk.raw)))
       if (reverse) messages.reverse()
-      return { messages, next: page.more ? makeCursor(page.epoch, reverse ? page.first : page.next) : undefined, gap: page.gap }
+      return {
+        messages,
+        next: page.more ? makeCursor(page.epoch, reverse ? page.first : page.next) : undefined,
+        gap: page.gap,
+      }
     },
   }
 }
@@ -133,7 +140,11 @@ function encode(data: unknown): string {
   if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
   const line = JSON.stringify(data)
   if (line.length * 3 > LIMITS.messageBytes && utf8Bytes(line) > LIMITS.messageBytes) {
-    throw new MessError('message_too_large', `The message has ${utf8Bytes(line)} bytes; ${LIMITS.messageBytes} are allowed (messageBytes)`, { scope: 'message' })
+    throw new MessError(
+      'message_too_large',
+      `The message has ${utf8Bytes(line)} bytes; ${LIMITS.messageBytes} are allowed (messageBytes)`,
+      { scope: 'message' },
+    )
   }
   return line
 }
@@ -154,16 +165,24 @@ function checkSubscribe({ from, resume }: SubscribeOptions): void {
   } else if (from !== undefined && !(Number.isSafeInteger(from?.last) && from.last > 0)) {
     throw new MessError('bad_option', "from: 'now', 'start', a cursor, or { last } with a whole number above 0")
   }
-  if (resume !== undefined && (typeof resume !== 'string' || resume === '')) throw new MessError('bad_option', 'resume: a non-empty name')
+  if (resume !== undefined && (typeof resume !== 'string' || resume === ''))
+    throw new MessError('bad_option', 'resume: a non-empty name')
 }
 
 function checkCursor(cursor: Cursor | undefined): void {
-  if (cursor !== undefined && !parseCursor(cursor)) throw new MessError('bad_cursor', 'The cursor is not one that Messkit made')
+  if (cursor !== undefined && !parseCursor(cursor))
+    throw new MessError('bad_cursor', 'The cursor is not one that Messkit made')
 }
 
 /** Ends the waiting, never the message. */
 function limitWait(receipt: PendingReceipt, { waitMs, signal }: PublishOptions): void {
-  const give = (): void => receipt.fail(new MessError('not_acked_yet', 'The wait for the ack ended; the message stays in the outbox', { scope: 'message', cause: signal?.reason }))
+  const give = (): void =>
+    receipt.fail(
+      new MessError('not_acked_yet', 'The wait for the ack ended; the message stays in the outbox', {
+        scope: 'message',
+        cause: signal?.reason,
+      }),
+    )
   const alarm = waitMs === undefined ? undefined : new Alarm(give)
   alarm?.set(now() + (waitMs as number))
   signal?.addEventListener('abort', give, { once: true })

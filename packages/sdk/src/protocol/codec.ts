@@ -1,6 +1,6 @@
-import type { PublishParams } from './frames/publish.ts'
 import type { Fault } from './error-codes.ts'
 import { ERRORS } from './error-codes.ts'
+import type { PublishParams } from './frames/publish.ts'
 
 /**
  * Frame ⇄ text, the only place that writes or reads frames. A frame is one JSON-RPC 2.0 object. Frames with payloads carry
@@ -50,7 +50,12 @@ export function encodeError(id: number | null, { code, message, retryAfterMs }: 
 
 export function encodeGoodbye({ code, message, retryAfterMs }: Fault): string {
   const { retryable } = ERRORS[code]
-  return encodeNotification('goodbye', { code, message, retryable, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+  return encodeNotification('goodbye', {
+    code,
+    message,
+    retryable,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  })
 }
 
 /** Text and positions of a range of the log; `runs` and `body` are stored text. */

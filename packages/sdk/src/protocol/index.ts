@@ -1,6 +1,14 @@
-export { encodeError, encodeGoodbye, encodeNotification, encodePublish, encodeRequest, parseFrame, type Frame } from './codec.ts'
+export {
+  encodeError,
+  encodeGoodbye,
+  encodeNotification,
+  encodePublish,
+  encodeRequest,
+  type Frame,
+  parseFrame,
+} from './codec.ts'
 export { type Cursor, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
-export { type ErrorCode, type ErrorFacts, ERRORS, type Fault, fault, isErrorCode } from './error-codes.ts'
+export { ERRORS, type ErrorCode, type ErrorFacts, type Fault, fault, isErrorCode } from './error-codes.ts'
 export { LIMITS } from './limits.ts'
 export { nameFault } from './name.ts'
 export { decodeRequest } from './requests.ts'

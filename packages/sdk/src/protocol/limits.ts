@@ -63,5 +63,12 @@ export const LIMITS = {
 } as const
 
 /** The bounds a client must know; the server says them in its answer to `hello`. */
-export const ANNOUNCED_LIMITS = ['messageBytes', 'frameBytes', 'messagesPerFrame', 'payloadDepth', 'creditBytes', 'publisherWindow'] as const
+export const ANNOUNCED_LIMITS = [
+  'messageBytes',
+  'frameBytes',
+  'messagesPerFrame',
+  'payloadDepth',
+  'creditBytes',
+  'publisherWindow',
+] as const
 export type AnnouncedLimits = { readonly [K in (typeof ANNOUNCED_LIMITS)[number]]: number }

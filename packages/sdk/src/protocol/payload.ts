@@ -45,7 +45,8 @@ function search(value: unknown, depth: number): Found | undefined {
 }
 
 function searchObject(value: object, depth: number): Found | undefined {
-  if (depth > LIMITS.payloadDepth) return found(`is nested deeper than ${LIMITS.payloadDepth} levels, or contains itself`, 'too_deep')
+  if (depth > LIMITS.payloadDepth)
+    return found(`is nested deeper than ${LIMITS.payloadDepth} levels, or contains itself`, 'too_deep')
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     return search((value as { toJSON(key: string): unknown }).toJSON(''), depth)
   }
@@ -57,7 +58,11 @@ function searchObject(value: object, depth: number): Found | undefined {
     return undefined
   }
   const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null && (ArrayBuffer.isView(value) || ODD.some((type) => value instanceof type))) {
+  if (
+    prototype !== Object.prototype &&
+    prototype !== null &&
+    (ArrayBuffer.isView(value) || ODD.some((type) => value instanceof type))
+  ) {
     return found(`is a ${value.constructor.name}, which JSON cannot hold`)
   }
   for (const key of Object.keys(value)) {
@@ -83,7 +88,10 @@ export function lineFault(line: string): PayloadFault | undefined {
     return lineFound('a line of messages is not one JSON value')
   }
   // Frames are well-formed text where they came over a wire; inside a process halves of pairs can also stand there unescaped.
-  const suspect = (line.length >= SHALLOW_CHARS && openings(line) > LIMITS.payloadDepth) || line.includes('\\u') || !line.isWellFormed()
+  const suspect =
+    (line.length >= SHALLOW_CHARS && openings(line) > LIMITS.payloadDepth) ||
+    line.includes('\\u') ||
+    !line.isWellFormed()
   return suspect ? valueFault(value, 0) : undefined
 }
 
@@ -100,11 +108,15 @@ function openings(line: string): number {
 
 /** Depth and well-formedness of a parsed value. Recursion ends at the depth bound, so a bomb cannot overflow the stack. */
 function valueFault(value: unknown, depth: number): PayloadFault | undefined {
-  if (typeof value === 'string') return value.isWellFormed() ? undefined : lineFound('a string of the payload holds half of a surrogate pair')
+  if (typeof value === 'string')
+    return value.isWellFormed() ? undefined : lineFound('a string of the payload holds half of a surrogate pair')
   if (typeof value !== 'object' || value === null) return undefined
-  if (depth + 1 > LIMITS.payloadDepth) return { code: 'too_deep', message: `the payload is nested deeper than ${LIMITS.payloadDepth} levels` }
+  if (depth + 1 > LIMITS.payloadDepth)
+    return { code: 'too_deep', message: `the payload is nested deeper than ${LIMITS.payloadDepth} levels` }
   for (const [key, item] of Object.entries(value)) {
-    const fault = (key.isWellFormed() ? undefined : lineFound('a key of the payload holds half of a surrogate pair')) ?? valueFault(item, depth + 1)
+    const fault =
+      (key.isWellFormed() ? undefined : lineFound('a key of the payload holds half of a surrogate pair')) ??
+      valueFault(item, depth + 1)
     if (fault) return fault
   }
   return undefined

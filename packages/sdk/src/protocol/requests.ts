@@ -10,7 +10,9 @@ import { utf8Bytes } from './text.ts'
  * Text → request at a server's border: input is hostile until it has passed here, and past it the types are trusted.
  * Whatever is wrong becomes a {@link Fault}; nothing throws.
  */
-export type Request = { [M in Exclude<Method, 'publish'>]: { method: M; id: number; params: Params<M> } }[Exclude<Method, 'publish'>] | PublishRequest
+export type Request =
+  | { [M in Exclude<Method, 'publish'>]: { method: M; id: number; params: Params<M> } }[Exclude<Method, 'publish'>]
+  | PublishRequest
 
 export interface PublishRequest {
   readonly method: 'publish'
@@ -36,7 +38,8 @@ export interface BadRequest {
 }
 
 export function decodeRequest(text: string): Request | BadRequest {
-  if (tooLong(text, LIMITS.frameBytes)) return { id: null, fault: fault('frame_too_large', `a frame may have ${LIMITS.frameBytes} bytes`) }
+  if (tooLong(text, LIMITS.frameBytes))
+    return { id: null, fault: fault('frame_too_large', `a frame may have ${LIMITS.frameBytes} bytes`) }
   const split = splitLines(text)
   let frame: unknown
   try {
@@ -49,17 +52,20 @@ export function decodeRequest(text: string): Request | BadRequest {
   if (!envelope.success) return { id, fault: fault('bad_frame') }
   const { method, params } = envelope.output
   if (!Object.hasOwn(REQUESTS, method)) return { id, fault: fault('unknown_method') }
-  if (id === null && method !== 'credit') return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
+  if (id === null && method !== 'credit')
+    return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
   if ((split !== undefined) !== (method === 'publish')) return { id, fault: fault('bad_frame', LAYOUT) }
   const checked = v.safeParse(REQUESTS[method as Method], params, FIRST_ISSUE)
   if (!checked.success) return { id, fault: paramsFault(checked.issues[0]) }
   if (!split) return { method, id: id ?? 0, params: checked.output } as Request
 
   const output = checked.output as Params<'publish'>
-  if (!split.head.endsWith('"messages":[]}}') || !endsWithMessages(frame)) return { id, fault: fault('bad_frame', LAYOUT) }
+  if (!split.head.endsWith('"messages":[]}}') || !endsWithMessages(frame))
+    return { id, fault: fault('bad_frame', LAYOUT) }
   const lines = checkLines(split.body)
   if ('code' in lines) return { id, fault: lines }
-  if (output.keys && output.keys.length !== lines.count) return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
+  if (output.keys && output.keys.length !== lines.count)
+    return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
   // Whoever reads the log counts on from these; a number that is no safe integer would stop every subscriber, not only its publisher.
   const newest = Math.max(output.first, output.ids?.[1] ?? 0) + lines.count
   if (!Number.isSafeInteger(newest)) return { id, fault: fault('bad_params', 'first, ids: out of their bounds') }
@@ -95,14 +101,17 @@ function checkLines(body: string): Lines | Fault {
   let count = 0
   let refused: Lines['refused']
   for (let start = 0; start <= body.length; count++) {
-    if (count === LIMITS.messagesPerFrame) return fault('bad_params', `messages: a frame may have ${LIMITS.messagesPerFrame}`)
+    if (count === LIMITS.messagesPerFrame)
+      return fault('bad_params', `messages: a frame may have ${LIMITS.messagesPerFrame}`)
     let end = body.indexOf('\n', start)
     const last = end === -1
     if (last) end = body.length
     else if (body.charCodeAt(end - 1) !== 0x2c) return fault('bad_frame', LAYOUT)
     if (!refused) {
       const line = body.slice(start, last ? end : end - 1)
-      const wrong = tooLong(line, LIMITS.messageBytes) ? fault('message_too_large', `a payload may have ${LIMITS.messageBytes} bytes`) : lineFault(line)
+      const wrong = tooLong(line, LIMITS.messageBytes)
+        ? fault('message_too_large', `a payload may have ${LIMITS.messageBytes} bytes`)
+        : lineFault(line)
       if (wrong) refused = { index: count, fault: wrong }
     }
     start = end + 1

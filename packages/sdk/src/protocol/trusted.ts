@@ -14,7 +14,11 @@ export function readRequest(text: string): Request | BadRequest {
   if (!frame?.method) return { id: null, fault: fault('bad_frame') }
   const request = { method: frame.method, id: frame.id ?? 0, params: frame.params }
   if (!split) return request as Request
-  return { ...request, params: frame.params as Params<'publish'>, lines: { body: split.body, count: countLines(split.body), bytes: utf8Bytes(split.body) } } as Request
+  return {
+    ...request,
+    params: frame.params as Params<'publish'>,
+    lines: { body: split.body, count: countLines(split.body), bytes: utf8Bytes(split.body) },
+  } as Request
 }
 
 function countLines(body: string): number {

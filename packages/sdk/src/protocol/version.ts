@@ -10,7 +10,9 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * The hash of all frame schemas after each change, oldest first. Lines are added and never edited once they are released;
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
-export const WIRE_HISTORY = [{ version: 1, at: '2026-11', hash: '5a1e80cde669228b7dab64b79bd4a6e132bf6b5d95f5bc2dd395077b1f44da1b' }] as const
+export const WIRE_HISTORY = [
+  { version: 1, at: '2026-11', hash: '5a1e80cde669228b7dab64b79bd4a6e132bf6b5d95f5bc2dd395077b1f44da1b' },
+] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */
 export const HEARTBEAT = { ask: 'messkit:ping', answer: 'messkit:pong', everyMs: 25_000 } as const

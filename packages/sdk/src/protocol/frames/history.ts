@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { LIMITS } from '../limits.ts'
+import { Run } from './deliver.ts'
 import { Count, CursorText, TopicName } from './scalars.ts'
 import { GapFacts } from './subscribe.ts'
-import { Run } from './deliver.ts'
 
 /**
  * Client → broker: one page of what is kept, forwards from a cursor (default: the start) or, with `reverse`, backwards from

@@ -3,8 +3,8 @@ import { AuthenticateParams } from './authenticate.ts'
 import { HelloParams } from './hello.ts'
 import { HistoryParams } from './history.ts'
 import { PublishParams } from './publish.ts'
-import { CreditParams, SubscribeParams, UnsubscribeParams } from './subscribe.ts'
 import { RequestId } from './scalars.ts'
+import { CreditParams, SubscribeParams, UnsubscribeParams } from './subscribe.ts'
 
 /** Every method that a client may call. `credit` is a notification, the rest are answered. */
 export const REQUESTS = {

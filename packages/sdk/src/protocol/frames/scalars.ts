@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { parseCursor, type Cursor } from '../cursor.ts'
+import { type Cursor, parseCursor } from '../cursor.ts'
 import { LIMITS } from '../limits.ts'
 import { nameFault } from '../name.ts'
 
@@ -12,5 +12,15 @@ export const CursorText = v.custom<Cursor>((text) => parseCursor(text) !== undef
 export const RequestId = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 /** Chosen by the client, unique within its link. */
 export const SubscriptionId = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(0xffff_ffff))
-export const PublisherId = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.minLength(8), v.maxLength(LIMITS.publisherChars))
-export const Key = v.pipe(v.string(), v.check((key) => key.isWellFormed()), v.minLength(1), v.maxBytes(LIMITS.keyBytes))
+export const PublisherId = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9_-]+$/),
+  v.minLength(8),
+  v.maxLength(LIMITS.publisherChars),
+)
+export const Key = v.pipe(
+  v.string(),
+  v.check((key) => key.isWellFormed()),
+  v.minLength(1),
+  v.maxBytes(LIMITS.keyBytes),
+)
