@@ -1,11 +1,7 @@
 import { Consumer } from '../../packages/sdk/src/client/consumer.ts'
 import { Publisher, type Unsent } from '../../packages/sdk/src/client/publisher.ts'
-import {
-  Session,
-  type SessionEffect,
-  type SessionEvent,
-  type Subscriber,
-} from '../../packages/sdk/src/client/session.ts'
+import { Session } from '../../packages/sdk/src/client/session.ts'
+import type { SessionEffect, SessionEvent, Subscriber } from '../../packages/sdk/src/client/session-events.ts'
 import { parseFrame } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import type { Fate } from '../../packages/sdk/src/protocol/frames/publish.ts'

@@ -228,6 +228,14 @@ export function check(history: readonly HistoryEvent[], final: FinalLog, subscri
   }
   for (const [id, { fate }] of published) {
     if (fate === 'open') violated('never settled', id)
+    // Where a repeat is stored may be forgotten; that it is stored may not, and while nothing was trimmed it can be seen.
+    if (
+      typeof fate === 'object' &&
+      fate.offset === undefined &&
+      !offsetOf.has(id) &&
+      (final.messages[0]?.offset ?? final.head) === 0
+    )
+      violated('acked message lost', `${id} was acked as a repeat and is not stored`)
     if (
       typeof fate !== 'object' ||
       fate.offset === undefined ||

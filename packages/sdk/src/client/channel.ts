@@ -5,14 +5,8 @@ import type { HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
 import { MessError, type Trouble } from './errors.ts'
 import type { TopicOutbox } from './outbox.ts'
-import {
-  type Connection,
-  type Reader,
-  Session,
-  type SessionEffect,
-  type SessionEvent,
-  type SessionOptions,
-} from './session.ts'
+import { Session, type SessionOptions } from './session.ts'
+import type { Connection, Reader, SessionEffect, SessionEvent } from './session-events.ts'
 import type { Tokens } from './token.ts'
 
 export interface ChannelOptions {
@@ -161,7 +155,10 @@ export class Channel {
 
   #askToken(why: 'first' | 'expiring' | 'refused'): void {
     this.#options.tokens.get(why, this.#token).then(
-      (token) => this.post({ name: 'token', token: (this.#token = token) }),
+      (token) => {
+        this.#token = token
+        this.post({ name: 'token', token })
+      },
       () => this.post({ name: 'token-failed' }),
     )
   }

@@ -5,7 +5,7 @@ import type { From, SubscribeResult } from '../protocol/frames/subscribe.ts'
 import { trouble } from './errors.ts'
 import { isDeliver, isGap, isSubscribed } from './guards.ts'
 import type { Line } from './line.ts'
-import type { Subscriber } from './session.ts'
+import type { Subscriber } from './session-events.ts'
 
 interface Subscribed {
   readonly by: Subscriber
@@ -148,6 +148,8 @@ export class Following {
     const subscription = this.#at({ subscription: params.subscription, first: from })
     if (!subscription) return
     const { by, epoch } = subscription
+    // What is not sent needs no credit: with nothing received before, nothing waits to be handled.
+    subscription.handled ??= through
     subscription.received = through
     this.#moved(subscription, epoch, to)
     this.#line.emit({ name: 'gap', by, epoch, gap: { from, to, reason }, through })

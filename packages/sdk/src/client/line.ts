@@ -1,6 +1,6 @@
 import type { HelloResult } from '../protocol/frames/hello.ts'
 import type { Trouble } from './errors.ts'
-import type { SessionEffect } from './session.ts'
+import type { SessionEffect } from './session-events.ts'
 
 /** Answers one request; exactly one of the two is there. */
 export type Answer = (result: unknown, error: Trouble | undefined) => void

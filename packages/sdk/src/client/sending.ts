@@ -92,7 +92,10 @@ export class Sending {
   late(): void {
     const [oldest] = this.#sent
     if (!oldest || this.#line.now - oldest.sentAt < PATIENCE_MS) return
-    if (oldest.again) return this.#line.lose(trouble('link_lost'))
+    if (oldest.again) {
+      this.#line.lose(trouble('link_lost'))
+      return
+    }
     oldest.again = true
     oldest.sentAt = this.#line.now
     this.#send(oldest)

@@ -1,104 +1,13 @@
 import { encodeRequest, type Frame } from '../protocol/codec.ts'
-import type { Cursor } from '../protocol/cursor.ts'
-import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { HelloResult } from '../protocol/frames/hello.ts'
-import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
-import type { Fate } from '../protocol/frames/publish.ts'
-import type { From, GapFacts } from '../protocol/frames/subscribe.ts'
 import { HEARTBEAT, PROTOCOL } from '../protocol/version.ts'
-import { type MessError, type Trouble, trouble, troubleOf } from './errors.ts'
+import { type Trouble, trouble, troubleOf } from './errors.ts'
 import { Following } from './following.ts'
 import { isHello, isHistory } from './guards.ts'
 import type { Answer, Line } from './line.ts'
 import type { Publisher } from './publisher.ts'
 import { Sending } from './sending.ts'
-
-/**
- * The client's end of one topic's link. It outlives single connections: what was subscribed is subscribed again where it
- * stopped, what was published and not acked is published again, what was asked is asked again.
- *
- *     idle ─(wanted)─▶ asking ─(token)─▶ opening ─(opened)─▶ greeting ─(hello answered)─▶ online
- *      ▲                 ▲  ▲                │                   │                          │
- *      └──(not wanted)   │  └────────────── waiting ◀─(lost)─────┴──────────────────────────┘
- *                        └─(hint)─ stuck ◀─(token refused twice, or a refusal that asking again cannot change)
- *
- * Every connection has a generation; whatever an older one still says matches nothing.
- */
-export type Connection = 'idle' | 'asking' | 'opening' | 'greeting' | 'online' | 'waiting' | 'stuck' | 'closed'
-
-export type SessionEvent =
-  | { readonly name: 'opened'; readonly generation: number }
-  /** A frame of `size` characters, or text that is none. */
-  | {
-      readonly name: 'heard'
-      readonly generation: number
-      readonly frame: Frame | 'heartbeat' | undefined
-      readonly size: number
-    }
-  | { readonly name: 'lost'; readonly generation: number; readonly code?: number | undefined }
-  | { readonly name: 'token'; readonly token: string | undefined }
-  | { readonly name: 'token-failed' }
-  | { readonly name: 'subscribe'; readonly by: Subscriber; readonly from: From }
-  | { readonly name: 'unsubscribe'; readonly by: Subscriber }
-  /** The consumer has handled everything up to this cursor, which is this byte position of the log. */
-  | { readonly name: 'handled'; readonly by: Subscriber; readonly cursor: Cursor; readonly through: number }
-  /** There is something new in the publisher. */
-  | { readonly name: 'publish' }
-  /** The refusals that were reported are recorded; what stands behind them may go on. */
-  | { readonly name: 'noted' }
-  | { readonly name: 'history'; readonly by: Reader }
-  | { readonly name: 'forget-history'; readonly by: Reader }
-  | { readonly name: 'due' }
-  | { readonly name: 'hint' }
-  | { readonly name: 'close' }
-
-export type SessionEffect =
-  | { readonly name: 'ask-token'; readonly why: 'first' | 'expiring' | 'refused' }
-  | { readonly name: 'open'; readonly generation: number; readonly token: string | undefined }
-  | { readonly name: 'send'; readonly text: string }
-  | { readonly name: 'hang-up' }
-  | { readonly name: 'wake-at'; readonly at: number }
-  | { readonly name: 'connection'; readonly state: Connection; readonly error: Trouble | undefined }
-  | {
-      readonly name: 'started'
-      readonly by: Subscriber
-      readonly epoch: string
-      readonly next: number
-      readonly head: number
-    }
-  | { readonly name: 'batch'; readonly by: Subscriber; readonly epoch: string; readonly batch: DeliverParams }
-  | {
-      readonly name: 'gap'
-      readonly by: Subscriber
-      readonly epoch: string
-      readonly gap: GapFacts
-      readonly through: number | undefined
-    }
-  | { readonly name: 'subscribe-failed'; readonly by: Subscriber; readonly error: Trouble }
-  /** Fates of published messages, in order. After a refusal nothing is sent until `noted`. */
-  | { readonly name: 'fates'; readonly epoch: string; readonly fates: readonly Fate[] }
-  /** The home does not know this publisher any more; whether its unacked messages are stored cannot be told. */
-  | { readonly name: 'publisher-lost'; readonly error: Trouble }
-  /** Exactly one of the two is there. */
-  | {
-      readonly name: 'page'
-      readonly by: Reader
-      readonly page: HistoryResult | undefined
-      readonly error: Trouble | undefined
-    }
-
-/** Who asked, and hears the answers. The session only tells one from another. */
-export interface Subscriber {
-  started(start: Extract<SessionEffect, { name: 'started' }>): void
-  batch(batch: DeliverParams, epoch: string): void
-  gap(gap: GapFacts, epoch: string, through: number | undefined): void
-  failed(error: MessError): void
-}
-
-export interface Reader {
-  readonly params: Omit<HistoryParams, 'topic'>
-  page(page: HistoryResult | undefined, error: Trouble | undefined): void
-}
+import type { Connection, Reader, SessionEffect, SessionEvent } from './session-events.ts'
 
 export interface SessionOptions {
   readonly topic: string
@@ -120,6 +29,17 @@ const STUCK_MS = 30_000
 const RENEW_MS = 60_000
 const RECONNECT = { minMs: 500, maxMs: 20_000 }
 
+/**
+ * The client's end of one topic's link. It outlives single connections: what was subscribed is subscribed again where it
+ * stopped, what was published and not acked is published again, what was asked is asked again.
+ *
+ *     idle ─(wanted)─▶ asking ─(token)─▶ opening ─(opened)─▶ greeting ─(hello answered)─▶ online
+ *      ▲                 ▲  ▲                │                   │                          │
+ *      └──(not wanted)   │  └────────────── waiting ◀─(lost)─────┴──────────────────────────┘
+ *                        └─(hint)─ stuck ◀─(token refused twice, or a refusal that asking again cannot change)
+ *
+ * Every connection has a generation; whatever an older one still says matches nothing.
+ */
 export class Session {
   readonly #options: SessionOptions
   readonly #line: Line
@@ -190,19 +110,26 @@ export class Session {
         if (event.generation === this.#generation && this.#linked) this.#ended(event.code)
         return
       case 'token':
-        return this.#token(event.token)
+        this.#token(event.token)
+        return
       case 'token-failed':
-        return this.#tokenFailed()
+        this.#tokenFailed()
+        return
       case 'subscribe':
-        return this.#following.add(event.by, event.from)
+        this.#following.add(event.by, event.from)
+        return
       case 'unsubscribe':
-        return this.#following.remove(event.by)
+        this.#following.remove(event.by)
+        return
       case 'handled':
-        return this.#following.handled(event.by, event.cursor, event.through)
+        this.#following.handled(event.by, event.cursor, event.through)
+        return
       case 'publish':
-        return this.#sending.flush()
+        this.#sending.flush()
+        return
       case 'noted':
-        return this.#sending.noted()
+        this.#sending.noted()
+        return
       case 'history':
         this.#readers.add(event.by)
         if (this.#line.online) this.#read(event.by)
@@ -212,9 +139,11 @@ export class Session {
         return
       case 'due':
         this.#wakeAt = NEVER
-        return this.#due()
+        this.#due()
+        return
       case 'hint':
-        return this.#hint()
+        this.#hint()
+        return
       case 'close':
         this.#unlink()
         this.#enter('closed')
@@ -297,7 +226,8 @@ export class Session {
   #online(hello: HelloResult): void {
     const { user } = this.#options
     if (user !== undefined && hello.user !== undefined && hello.user !== user) {
-      return this.#lose(trouble('user_mismatch', 'The token belongs to another user than the client', false))
+      this.#lose(trouble('user_mismatch', 'The token belongs to another user than the client', false))
+      return
     }
     const { now } = this.#line
     this.#tokenRefused = false
@@ -369,7 +299,10 @@ export class Session {
 
   #due(): void {
     const { now } = this.#line
-    if (this.#state === 'waiting' && now >= this.#retryAt) return this.#ask('first')
+    if (this.#state === 'waiting' && now >= this.#retryAt) {
+      this.#ask('first')
+      return
+    }
     if (this.#state === 'opening' || this.#state === 'greeting') {
       if (now >= this.#since + OPEN_MS) this.#ended()
       return
@@ -377,9 +310,13 @@ export class Session {
     if (this.#state !== 'online') return
     if (now >= this.#lingerAt) {
       this.#unlink()
-      return this.#enter('idle')
+      this.#enter('idle')
+      return
     }
-    if (now >= this.#heardAt + this.#heartbeatMs + GRACE_MS) return this.#ended()
+    if (now >= this.#heardAt + this.#heartbeatMs + GRACE_MS) {
+      this.#ended()
+      return
+    }
     if (now >= this.#beatAt) this.#beat()
     if (now >= this.#renewAt) {
       this.#renewAt = NEVER
@@ -404,9 +341,9 @@ export class Session {
   #heard(frame: Frame | 'heartbeat' | undefined, size: number): void {
     this.#heardAt = this.#line.now
     if (frame === 'heartbeat') return
-    if (!frame) return this.#lose(trouble('bad_json', 'The server sent what is no frame'))
-    const { id, method, params, result, error } = frame
-    if (method === 'deliver') this.#following.deliver(params, size)
+    const { id, method, params, result, error } = frame ?? {}
+    if (!frame) this.#lose(trouble('bad_json', 'The server sent what is no frame'))
+    else if (method === 'deliver') this.#following.deliver(params, size)
     else if (method === 'gap') this.#following.gap(params)
     else if (method === 'goodbye') this.#lose(troubleOf(params))
     else if (id === null && error) this.#lose(troubleOf(error.data, error.message))

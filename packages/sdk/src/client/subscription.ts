@@ -5,7 +5,7 @@ import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
 import { type Gap, MessError } from './errors.ts'
 import type { Message } from './message.ts'
-import type { Subscriber } from './session.ts'
+import type { Subscriber } from './session-events.ts'
 import type { SubscribeOptions, TopicHost } from './topic.ts'
 
 /** A running subscription. */
@@ -173,8 +173,9 @@ export class Subscribing<T> implements Subscription, Subscriber {
     const { host, options } = this.#setup
     options.signal?.removeEventListener('abort', this.#onAbort)
     this.#neverStarted(error ?? new MessError('stopped', 'The subscription was stopped before it started'))
-    if (!error) return this.#end()
-    host.report(error)
-    this.#fail(error)
+    if (error) {
+      host.report(error)
+      this.#fail(error)
+    } else this.#end()
   }
 }

@@ -1,4 +1,4 @@
-const BEYOND_ASCII = /[^\x00-\x7f]/
+const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /** Length of well-formed text in UTF-8, without making the bytes. */
 export function utf8Bytes(text: string): number {
