@@ -59,17 +59,12 @@ function runOf(question: Question): Run {
   return { question, contenders: question === publish2000 ? ['messkit', 'baseline', 'bare'] : ['messkit', 'baseline'] }
 }
 
-function rowsOf(question: Question, values: Values): Row[] {
+function rowsOf(question: Question, { messkit = [], baseline = [], bare }: Values): Row[] {
   const { asks, better } = question
-  const row: Row = { entry: entryOf(question, values), asks, better, peers: values.baseline ?? [] }
-  if (!values.bare) return [row]
-  return [
-    row,
-    {
-      entry: honestyOf(question, values),
-      asks: 'the baseline, against one bare insert a message',
-      better,
-      peers: values.bare,
-    },
-  ]
+  const entry = entryOf(question, { messkit, baseline })
+  const row: Row = { entry, asks, better, values: messkit, peers: baseline }
+  if (!bare) return [row]
+  const honesty = honestyOf(question, { baseline, bare })
+  const what = 'the baseline, against one bare insert a message'
+  return [row, { entry: honesty, asks: what, better, values: baseline, peers: bare }]
 }

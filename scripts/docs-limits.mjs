@@ -34,6 +34,11 @@ const GROUPS = [
         what: 'Messages in one page of history.',
         over: '`bad_option`; from another client `bad_params`',
       },
+      historyBytes: {
+        what: 'History that one connection may be sent at once; `historyBytesPerSecond` pays it off.',
+        over: '`busy`, which may be tried again',
+      },
+      historyBytesPerSecond: { what: 'What is paid off of `historyBytes` in a second.', over: 'see `historyBytes`' },
       subscriptionsPerLink: { what: 'Subscriptions of one client in one topic.', over: '`too_many_subscriptions`' },
       readsPerLink: {
         what: 'History pages of one link that wait for a slow store.',

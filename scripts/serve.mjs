@@ -72,10 +72,17 @@ export async function startServer({ dataDir, bundle, port: wanted = 0, vars = {}
 
 async function ready(supervisor, exited, onSpawned) {
   const listens = (async () => {
+    let spawned = false
+    let port
     for await (const line of createInterface({ input: supervisor.stdout })) {
       const message = JSON.parse(line)
-      if (message.event === 'spawned') onSpawned(message.pid)
-      if (message.event === 'listen' && message.socket === 'http') return message.port
+      if (message.event === 'spawned') {
+        onSpawned(message.pid)
+        spawned = true
+      }
+      if (message.event === 'listen' && message.socket === 'http') port = message.port
+      // On a busy machine workerd may listen before the supervisor has told its pid, without which nobody could end it.
+      if (spawned && port !== undefined) return port
     }
     return undefined
   })()

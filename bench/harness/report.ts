@@ -5,7 +5,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { inRoot } from '../../scripts/project.mjs'
 import { median } from './median.ts'
 import type { Question } from './question.ts'
-import { medianRatio, type Values } from './rounds.ts'
+import { ratiosOf, type Values } from './rounds.ts'
 
 export interface Entry {
   readonly name: string
@@ -19,7 +19,7 @@ export interface Entry {
 
 /** What Messkit reached, against the baseline. */
 export function entryOf({ name, unit, better, target }: Question, { messkit = [], baseline }: Values): Entry {
-  const ratio = medianRatio(messkit, baseline)
+  const ratio = median(ratiosOf(messkit, baseline))
   const met = better === 'more' ? ratio >= target : ratio <= target
   return { name, value: round(median(messkit)), unit, ratios: { baseline: round(ratio) }, target, met }
 }
@@ -27,7 +27,7 @@ export function entryOf({ name, unit, better, target }: Question, { messkit = []
 /** What the baseline itself has to reach, or a comparison with it says nothing. */
 export function honestyOf({ unit }: Question, { baseline = [], bare }: Values): Entry {
   const target = 0.8
-  const ratio = medianRatio(baseline, bare)
+  const ratio = median(ratiosOf(baseline, bare))
   return {
     name: 'baseline-vs-bare',
     value: round(median(baseline)),

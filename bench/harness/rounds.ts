@@ -57,7 +57,7 @@ function join(before: Values, round: Values): Values {
   )
 }
 
-/** Ratios within a round, where both saw the same machine, and of those the median. */
-export function medianRatio(values: readonly number[] = [], peers: readonly number[] = []): number {
-  return median(values.map((value, round) => value / (peers[round] as number)))
+/** Ratios within a round, where both saw the same machine. */
+export function ratiosOf(values: readonly number[] = [], peers: readonly number[] = []): number[] {
+  return values.map((value, round) => value / (peers[round] as number))
 }

@@ -1,19 +1,23 @@
 import { styleText } from 'node:util'
 import { median } from './median.ts'
 import type { Entry } from './report.ts'
+import { ratiosOf } from './rounds.ts'
 
 export interface Row {
   readonly entry: Entry
   readonly asks: string
   readonly better: 'more' | 'less'
+  /** One for each round. */
+  readonly values: readonly number[]
   readonly peers: readonly number[]
 }
 
-const HEAD = ['', 'what was measured', 'value', 'peer', 'ratio', 'target']
+const HEAD = ['', 'what was measured', 'value', 'peer', 'ratio', 'rounds', 'target']
 
 /** For the terminal; colours only where there is one. */
 export function drawTable(rows: readonly Row[]): string {
-  const cells = rows.map(({ entry, asks, better, peers }) => {
+  const cells = rows.map(({ entry, asks, better, values, peers }) => {
+    const ratios = ratiosOf(values, peers)
     const [[peer = '', ratio = 0] = []] = Object.entries(entry.ratios)
     return [
       entry.name,
@@ -21,6 +25,7 @@ export function drawTable(rows: readonly Row[]): string {
       `${number(entry.value)} ${entry.unit}`,
       `${peer} ${number(median(peers))}`,
       `${number(ratio)}×`,
+      `${number(Math.min(...ratios))}–${number(Math.max(...ratios))}`,
       `${better === 'more' ? '≥' : '≤'} ${entry.target}×`,
     ]
   })

@@ -1,11 +1,14 @@
-import { createMess } from '@messkit/sdk'
+import { createMess, type Topic } from '@messkit/sdk'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type Note, Reader, readLog, Writer } from '../support/actors.ts'
+import { check, type HistoryEvent } from '../support/checker.ts'
 import { runProxy, type TestProxy } from '../support/proxy.ts'
 import { generator } from '../support/random.ts'
 import { makeToken, runServer, type TestServer } from '../support/server.ts'
 
 /** All of them, some 1,200 each way, take a minute. */
 const POSITIONS = 100
+const ROUNDS = 100
 
 let server: TestServer
 let proxy: TestProxy
@@ -41,6 +44,38 @@ for (const way of ['up', 'down'] as const) {
     }
   })
 }
+
+test('connections cut again and again under load, in the middle of frames, lose nothing and double nothing', {
+  timeout: 120_000,
+}, async () => {
+  const random = generator('cut under load')
+  const history: HistoryEvent[] = []
+  const token = await makeToken()
+  const open = (url: string): Topic<Note> => {
+    const mess = createMess({ url, token: () => token, reconnect: { minMs: 1, maxMs: 10 } })
+    onTestFinished(async () => void (await mess.close()))
+    return mess.topic<Note>('cut/load')
+  }
+  const reader = await Reader.start(open(proxy.url), history)
+  const writers = ['one', 'two'].map((name) => new Writer(open(proxy.url), name, history))
+
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const writer of writers) writer.keepInFlight(random.pick([1, 10, 200]))
+    await random.pick(writers).ackedMore(random.below(100))
+    const way = random.pick([proxy.up, proxy.down])
+    way.delayMs = random.pick([0, 0, 1])
+    if (random.below(3) === 0) proxy.cut(random.pick(['reset', 'end']))
+    else way.cutAfter = random.below(20_000)
+  }
+  for (const way of [proxy.up, proxy.down]) Object.assign(way, { delayMs: 0, cutAfter: Number.POSITIVE_INFINITY })
+  await Promise.all(writers.map((writer) => writer.finish()))
+  const final = await readLog(open(server.url))
+  await reader.reached(final.head)
+
+  const verdict = check(history, final, ['reader'])
+  expect([...verdict.violations], random.seed).toEqual([])
+  expect(verdict.counts.acked, random.seed).toBe(verdict.counts.publish)
+})
 
 /** What one client does on one connection: shake hands, subscribe, publish, be acked. The client's bytes are the same each time. */
 async function exchange(name: string, token: string) {

@@ -428,6 +428,7 @@ async function ownServer(vars: Record<string, string> = {}): Promise<{ server: T
 
 function open(url: string, options: MessOptions = {}): Mess {
   const mess = createMess({ url, token: () => makeToken(), reconnect: { minMs: 1, maxMs: 20 }, ...options })
+  mess.on('error', () => {}) // or the console is told of those that are meant to happen
   onTestFinished(async () => void (await mess.close()))
   return mess
 }

@@ -4,6 +4,7 @@ import { behaviour, type Place } from './behaviour.suite.ts'
 
 const client: Place['client'] = async (options = {}) => {
   const mess = createMess(options)
+  mess.on('error', () => {}) // or the console is told of those that are meant to happen
   onTestFinished(async () => void (await mess.close()))
   return mess
 }

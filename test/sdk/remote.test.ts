@@ -27,6 +27,7 @@ behaviour({
 
 function open({ url }: { readonly url: string }, options: MessOptions = {}): Mess {
   const mess = createMess({ url, token: () => makeToken(), ...options })
+  mess.on('error', () => {}) // or the console is told of those that are meant to happen
   onTestFinished(async () => void (await mess.close()))
   return mess
 }

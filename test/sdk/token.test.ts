@@ -267,6 +267,7 @@ async function client(
 
 function open(url: string, token?: AskToken, options: MessOptions = {}): Mess {
   const mess = createMess({ url, reconnect: { minMs: 1, maxMs: 10 }, ...(token && { token }), ...options })
+  mess.on('error', () => {}) // or the console is told of those that are meant to happen
   onTestFinished(async () => void (await mess.close()))
   return mess
 }

@@ -218,6 +218,8 @@ export class Client {
         this.#abandon()
         return
       case 'connection':
+        // As a channel does: whoever rests has no alarm.
+        if (effect.state === 'idle') this.#wakeAt = Number.POSITIVE_INFINITY
         if (effect.state === 'stuck') throw new Error(`${this.name} is stuck: ${effect.error?.message}`)
         return
       case 'subscribe-failed':

@@ -3,8 +3,11 @@
  * imported: Workers forbid timers and randomness at module scope, and importing must leave nothing open.
  */
 
-/** Wall clock, in ms since 1970. */
+/** Wall clock, in ms since 1970. For what is stored; it may jump. */
 export const now = (): number => Date.now()
+
+/** Ms since some moment, never backwards. For everything that waits. */
+export const elapsed = (): number => performance.now()
 
 export const random = (): number => Math.random()
 
@@ -17,7 +20,7 @@ export function randomName(chars = 20): string {
   return name
 }
 
-/** Runs once at a wall-clock time; an earlier call takes the place of a later one. */
+/** Runs once at a time of {@link elapsed}; an earlier call takes the place of a later one. */
 export class Alarm {
   #timer: ReturnType<typeof setTimeout> | undefined
   #at = Number.POSITIVE_INFINITY
@@ -35,7 +38,7 @@ export class Alarm {
     clearTimeout(this.#timer)
     this.#at = at
     // A timer above 2^31 ms would fire at once.
-    this.#timer = setTimeout(() => this.#fire(), Math.min(Math.max(0, at - now()), 2 ** 31 - 1))
+    this.#timer = setTimeout(() => this.#fire(), Math.min(Math.max(0, at - elapsed()), 2 ** 31 - 1))
     if (!this.#holds) (this.#timer as unknown as { unref?: () => void }).unref?.()
   }
 
@@ -50,9 +53,12 @@ export class Alarm {
   }
 }
 
+/** Where an error goes that nobody listens for. */
+export const complain = (error: unknown): void => console.error(error)
+
 export const soon = (task: () => void): void => queueMicrotask(task)
 
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => new Alarm(resolve).set(now() + ms))
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => new Alarm(resolve).set(elapsed() + ms))
 
 /** Whether tabs of one origin can share here. Where anything is missing, as in an insecure context, every tab is by itself. */
 export function canShare(): boolean {

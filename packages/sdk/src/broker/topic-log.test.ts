@@ -401,6 +401,20 @@ describe('history', () => {
     for (let i = 0; i < 10; i++) bench.publish(ANA, { publisher: P, after: i, first: i + 1 }, [i])
   })
 
+  it('is no way to fill a socket that nobody reads', () => {
+    bench.publish(ANA, { publisher: P, after: 10, first: 11 }, ['x'.repeat(LIMITS.messageBytes - 2)])
+    const ask = () => bench.code(bench.ask(ANA, 'history', { limit: 1, reverse: true }))
+    const answers = Array.from({ length: 2 * (LIMITS.historyBytes / LIMITS.messageBytes) }, ask)
+
+    expect(answers.filter((code) => code === undefined).length).toBeLessThanOrEqual(
+      LIMITS.historyBytes / LIMITS.messageBytes,
+    )
+    expect(answers.at(-1)).toBe('busy')
+
+    bench.nowMs += 1_000
+    expect(ask()).toBeUndefined()
+  })
+
   const page = (params: object) => bench.result(bench.ask(ANA, 'history', { limit: 100, ...params }))
   const at = (offset: number, epoch = EPOCH) => makeCursor(epoch, offset)
 

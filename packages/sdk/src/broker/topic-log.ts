@@ -27,6 +27,9 @@ interface Link {
   greeted: boolean
   faultCount: number
   readCount: number
+  /** History sent that the time since has not paid for yet, and when that was. */
+  historyBytes: number
+  historyAt: number
 }
 
 /** A commit that is under way, and what is told once it is durable. */
@@ -101,7 +104,7 @@ export class TopicLog {
   // ---- links
 
   #opened(link: number, { identity, greeted, subscriptions }: LinkState): LogEffect[] {
-    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0 })
+    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, historyBytes: 0, historyAt: 0 })
     const effects = subscriptions.flatMap((state) => this.#subscriptions.restore(link, state))
     return identity.expiresAt === undefined ? effects : [...effects, { name: 'wake-at', at: identity.expiresAt }]
   }
@@ -172,7 +175,7 @@ export class TopicLog {
       case 'publish':
         return this.#publish(link, from, frame)
       case 'history':
-        return this.#history(link, from, frame.id, frame.params)
+        return this.#history(link, from, frame.id, frame.params, nowMs)
     }
   }
 
@@ -311,8 +314,13 @@ export class TopicLog {
     return { offset, gap: undefined }
   }
 
-  #history(link: number, from: Link, id: number, params: Params<'history'>): LogEffect[] {
-    if (from.readCount >= LIMITS.readsPerLink) return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
+  #history(link: number, from: Link, id: number, params: Params<'history'>, nowMs: number): LogEffect[] {
+    // Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound.
+    const paid = ((nowMs - from.historyAt) / 1_000) * LIMITS.historyBytesPerSecond
+    from.historyBytes = Math.max(0, from.historyBytes - paid)
+    from.historyAt = nowMs
+    if (from.readCount >= LIMITS.readsPerLink || from.historyBytes >= LIMITS.historyBytes)
+      return answerError(link, id, { ...fault('busy'), retryAfterMs: 1_000 })
     const floor = this.#floor()
     const asked =
       params.from === undefined
@@ -344,7 +352,9 @@ export class TopicLog {
     if (!from) return []
     from.readCount--
     const view = { epoch: this.#epoch, floor: this.#floor(), head: this.#durableHead }
-    return [{ name: 'send', links: [history.link], text: historyPage(history, chunks, view) }]
+    const text = historyPage(history, chunks, view)
+    from.historyBytes += text.length
+    return [{ name: 'send', links: [history.link], text }]
   }
 
   // ---- time

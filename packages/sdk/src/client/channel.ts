@@ -1,5 +1,5 @@
 import type { Link, OpenLink } from '../link/link.ts'
-import { Alarm, now, onHint, random, soon } from '../platform.ts'
+import { Alarm, elapsed, onHint, random, soon } from '../platform.ts'
 import { parseFrame } from '../protocol/codec.ts'
 import type { HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
@@ -19,6 +19,7 @@ export interface ChannelOptions {
   readonly reconnect: SessionOptions['reconnect']
   readonly outbox: (changed: () => void) => TopicOutbox
   readonly onConnection: (state: Connection, error: Trouble | undefined) => void
+  readonly report: (error: MessError) => void
 }
 
 /**
@@ -98,7 +99,7 @@ export class Channel {
     this.#running = true
     try {
       for (let i = 0; i < this.#queue.length; i++) {
-        for (const effect of this.#session.step(this.#queue[i] as SessionEvent, now())) this.#perform(effect)
+        for (const effect of this.#session.step(this.#queue[i] as SessionEvent, elapsed())) this.#perform(effect)
       }
     } finally {
       this.#queue.length = 0
@@ -116,6 +117,8 @@ export class Channel {
         return
       case 'fates':
         this.outbox.settle(effect.epoch, effect.fates, this.#noted)
+        // Nothing may be left that wants the link.
+        if (this.outbox.publisher().size === 0) this.post({ name: 'publish' })
         return
       case 'wake-at':
         this.#alarm.set(effect.at)
@@ -165,17 +168,21 @@ export class Channel {
 
   #open(generation: number, token: string | undefined): void {
     const { open, topic } = this.#options
-    this.#link = open(topic, token, {
-      opened: () => this.post({ name: 'opened', generation }),
-      heard: (text) =>
-        this.post({
-          name: 'heard',
-          generation,
-          frame: text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text),
-          size: text.length,
-        }),
-      lost: (code) => this.post({ name: 'lost', generation, code }),
-    })
+    const post = (event: SessionEvent): void => this.post(event)
+    try {
+      this.#link = open(topic, token, {
+        opened: () => post({ name: 'opened', generation }),
+        heard: (text) => {
+          const frame = text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text)
+          post({ name: 'heard', generation, frame, size: text.length })
+        },
+        lost: (code) => post({ name: 'lost', generation, code }),
+      })
+    } catch (cause) {
+      // As for an http: server on an https: page. It may be let in later, so it is tried again like any other link.
+      post({ name: 'lost', generation, code: undefined })
+      this.#options.report(new MessError('link_lost', 'The platform refuses to open the connection', { cause }))
+    }
   }
 
   #connection(state: Connection, error: Trouble | undefined): void {

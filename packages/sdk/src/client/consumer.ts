@@ -145,7 +145,7 @@ export class Consumer<T> {
       this.#options.stop(error)
       return false
     }
-    if (typeof verdict === 'object') {
+    if (typeof verdict === 'object' && verdict.retryInMs >= 0) {
       this.#options.later(() => this.#resume(), verdict.retryInMs)
       return true
     }

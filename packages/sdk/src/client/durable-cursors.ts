@@ -1,4 +1,4 @@
-import { Alarm, now, takeLock } from '../platform.ts'
+import { Alarm, elapsed, takeLock } from '../platform.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import { ask, type Database } from '../store/indexeddb-database.ts'
 import { type CursorStore, keyOf, MemoryCursors } from './cursors.ts'
@@ -57,7 +57,7 @@ export class DurableCursors implements CursorStore {
     if (!this.#database) return this.#memory.hold(topic, name)
     const waiting = new AbortController()
     const alarm = new Alarm(() => waiting.abort())
-    alarm.set(now() + HOLD_MS)
+    alarm.set(elapsed() + HOLD_MS)
     const release = await takeLock(`${this.#prefix}/resume/${keyOf(topic, name)}`, waiting.signal).catch(
       () => undefined,
     )

@@ -1,6 +1,6 @@
 import { TopicHome } from '../broker/home.ts'
 import type { Retention } from '../broker/retention.ts'
-import { Alarm, now, random } from '../platform.ts'
+import { Alarm, elapsed, now, random } from '../platform.ts'
 import { makeEpoch } from '../protocol/cursor.ts'
 import { readRequest } from '../protocol/trusted.ts'
 import type { LogStore } from '../store/store.ts'
@@ -38,7 +38,7 @@ export class Homes {
       decode: readRequest,
       now,
       newEpoch: () => makeEpoch(now(), random),
-      wakeAt: (at) => alarm.set(at),
+      wakeAt: (at) => alarm.set(elapsed() + at - now()),
       onFailed: (error) => onFailed?.(topic, error),
     })
     this.#homes.set(topic, { home, alarm })

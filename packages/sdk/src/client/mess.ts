@@ -1,6 +1,6 @@
 import { createNanoEvents } from 'nanoevents'
 import type { OpenLink } from '../link/link.ts'
-import { Alarm, now, soon } from '../platform.ts'
+import { Alarm, complain, elapsed, soon } from '../platform.ts'
 import { Channel } from './channel.ts'
 import type { CursorStore } from './cursors.ts'
 import { MessError, type Trouble } from './errors.ts'
@@ -97,7 +97,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   let telling = false
 
   const report = (error: MessError): void => {
-    // An error event that nobody listens to is lost on purpose: it was also told where it belongs.
+    // A gap or a handler that throws must not pass unnoticed where nobody has asked to be told.
+    if (!emitter.events.error?.length) complain(error)
     emitter.emit('error', error)
   }
 
@@ -140,6 +141,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
         reconnect: options.reconnect ?? reconnect,
         outbox: (publish) => outbox.topic(topic, publish),
         onConnection: (state, error) => connection(topic, state, error),
+        report,
       })
       channels.set(topic, channel)
       return channel
@@ -159,6 +161,9 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     faults.set(topic, error)
     if (state === 'stuck' && error)
       report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
+    // A token that is good for one topic is worth a try for those that were refused.
+    if (state === 'online')
+      for (const channel of channels.values()) if (channel.connection === 'stuck') channel.post({ name: 'hint' })
     changed()
   }
 
@@ -175,8 +180,9 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   })
 
   const settled = async (waitMs: number): Promise<void> => {
-    const until = now() + waitMs
-    while ((parts?.outbox.unsent ?? 0) > 0 && now() < until) await new Promise<void>((resolve) => once(until, resolve))
+    const until = elapsed() + waitMs
+    while ((parts?.outbox.unsent ?? 0) > 0 && elapsed() < until)
+      await new Promise<void>((resolve) => once(until, resolve))
   }
 
   /** Until the counts change, or time is up. */

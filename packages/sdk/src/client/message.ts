@@ -25,51 +25,18 @@ export interface Origin {
   readonly own: (publisher: string) => boolean
 }
 
-/**
- * A message of a received range. What is asked for seldom is worked out when it is asked for, so that handing a message over
- * costs one small object.
- */
-export class ReceivedMessage<T> implements Message<T> {
-  readonly data: T
-  readonly offset: number
-  readonly #origin: Origin
-  readonly #run: Run
-  /** Its place in the run. */
-  readonly #index: number
+/** What the messages of one run have in common. */
+interface RunFacts {
+  readonly origin: string
+  readonly number: number
+  readonly keys: readonly (string | null)[] | undefined
+  readonly at: Date
+  readonly own: boolean
+}
 
-  constructor(data: T, offset: number, origin: Origin, run: Run, index: number) {
-    this.data = data
-    this.offset = offset
-    this.#origin = origin
-    this.#run = run
-    this.#index = index
-  }
-
-  get id(): string {
-    const [publisher, first, , , extras] = this.#run
-    return extras?.ids ? `${extras.ids[0]}-${extras.ids[1] + this.#index}` : `${publisher}-${first + this.#index}`
-  }
-
-  get cursor(): Cursor {
-    return makeCursor(this.#origin.epoch, this.offset + 1)
-  }
-
-  get key(): string | undefined {
-    return this.#run[4]?.keys?.[this.#index] ?? undefined
-  }
-
-  get at(): Date {
-    return new Date(this.#run[3])
-  }
-
-  get own(): boolean {
-    return this.#origin.own(this.#run[0])
-  }
-
-  toJSON(): Message<T> {
-    const { data, id, offset, cursor, key, at, own } = this
-    return { data, id, offset, cursor, key, at, own }
-  }
+function factsOf([publisher, first, , at, extras]: Run, { own }: Origin): RunFacts {
+  const [origin, number] = extras?.ids ?? [publisher, first]
+  return { origin, number, keys: extras?.keys, at: new Date(at), own: own(publisher) }
 }
 
 /** Walks a received range message by message. */
@@ -79,6 +46,7 @@ export class Walk {
   #index = 0
   #run = 0
   #inRun = 0
+  #facts: RunFacts | undefined
 
   constructor(received: Received, origin: Origin) {
     this.#received = received
@@ -97,8 +65,21 @@ export class Walk {
     return this.#received.messages[this.#index]
   }
 
-  message<T>(data: T): ReceivedMessage<T> {
-    return new ReceivedMessage(data, this.offset, this.#origin, this.#received.runs[this.#run] as Run, this.#inRun)
+  /** Plain data, so that it can be copied, compared and sent on. */
+  message<T>(data: T): Message<T> {
+    this.#facts ??= factsOf(this.#received.runs[this.#run] as Run, this.#origin)
+    const { origin, number, keys, at, own } = this.#facts
+    const { offset } = this
+    const cursor = makeCursor(this.#origin.epoch, offset + 1)
+    return {
+      data,
+      id: `${origin}-${number + this.#inRun}`,
+      offset,
+      cursor,
+      key: keys?.[this.#inRun] ?? undefined,
+      at,
+      own,
+    }
   }
 
   next(): void {
@@ -107,6 +88,7 @@ export class Walk {
     if (this.#inRun >= (this.#received.runs[this.#run]?.[2] ?? 0)) {
       this.#run++
       this.#inRun = 0
+      this.#facts = undefined
     }
   }
 }

@@ -150,7 +150,7 @@ export class Sending {
         // Nothing is missing on this side: the home has lost what it once acked.
         this.#hold = 'note'
         this.#line.emit({ name: 'publisher-lost', error })
-      } else if (!missing && !error.retryable) {
+      } else if (!missing && !error.retryable && publisher.settledBefore(first)) {
         // The frame as such was not accepted, so none of its messages ever will be.
         this.#hold = 'note'
         this.#line.emit({ name: 'fates', epoch: '', fates: [{ fate: 'refused', first, count, code, message }] })

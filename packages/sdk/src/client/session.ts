@@ -58,8 +58,9 @@ export class Session {
   /** Moments: state entered, online since, last word from the home, and when each next thing is due. */
   #since = 0
   #onlineAt = 0
-  #heardAt = 0
   #beatAt = NEVER
+  /** When a heartbeat that is not answered yet was sent. */
+  #askedAt = NEVER
   #retryAt = NEVER
   #renewAt = NEVER
   #lingerAt = NEVER
@@ -158,7 +159,7 @@ export class Session {
       if (this.#state === 'idle') this.#ask('first')
       else if (this.#state === 'stuck' && (name === 'subscribe' || name === 'publish' || name === 'history'))
         this.#hint()
-    } else if (this.#state === 'waiting') this.#enter('idle')
+    } else if (this.#state === 'waiting' || this.#state === 'stuck') this.#enter('idle')
     else if (this.#state === 'online' && this.#lingerAt === NEVER) this.#lingerAt = this.#line.now + LINGER_MS
     const at = this.#dueAt
     if (at < this.#wakeAt) {
@@ -172,19 +173,15 @@ export class Session {
   }
 
   get #dueAt(): number {
-    if (this.#state === 'waiting') return this.#retryAt
+    if (this.#state === 'waiting' || this.#state === 'stuck') return this.#retryAt
     if (this.#state === 'opening' || this.#state === 'greeting') return this.#since + OPEN_MS
     if (this.#state !== 'online') return NEVER
-    return Math.min(
-      this.#sending.dueAt,
-      this.#lingerAt,
-      this.#renewAt,
-      this.#beatAt,
-      this.#heardAt + this.#heartbeatMs + GRACE_MS,
-    )
+    return Math.min(this.#sending.dueAt, this.#lingerAt, this.#renewAt, this.#beatAt, this.#askedAt + GRACE_MS)
   }
 
   #enter(state: Connection, error?: Trouble): void {
+    // Whoever rests lets go of its alarm, and is given a new one when it wakes.
+    if (state === 'idle') this.#wakeAt = NEVER
     this.#state = state
     this.#since = this.#line.now
     this.#out.push({ name: 'connection', state, error })
@@ -255,7 +252,7 @@ export class Session {
     this.#answers.clear()
     this.#following.reset()
     this.#sending.reset()
-    this.#renewAt = this.#lingerAt = this.#beatAt = NEVER
+    this.#renewAt = this.#lingerAt = this.#beatAt = this.#askedAt = NEVER
   }
 
   #ended(code = 0): void {
@@ -270,12 +267,17 @@ export class Session {
     if (refused && !this.#tokenRefused) {
       this.#tokenRefused = true
       this.#ask('refused')
-    } else if (refused || !reason.retryable) this.#enter('stuck', reason)
-    else this.#wait(reason)
+    } else if (refused || !reason.retryable) {
+      // A token that is too old or too young by somebody's clock may be good the next time; no more than that is tried unasked.
+      this.#retryAt = refused && reason.retryable ? this.#line.now + 2 * STUCK_MS : NEVER
+      this.#enter('stuck', reason)
+    } else this.#wait(reason)
   }
 
   #wait(reason: Trouble): void {
     const { now } = this.#line
+    // Only refusals in a row say that asking for another token is no use.
+    this.#tokenRefused = false
     const { minMs, maxMs } = this.#options.reconnect ?? RECONNECT
     // A link that held for a while was good; one that breaks at once may break again.
     if (this.#onlineAt > 0 && now - this.#onlineAt > maxMs) this.#attempts = 0
@@ -289,16 +291,25 @@ export class Session {
   #hint(): void {
     const { now } = this.#line
     if (this.#state === 'waiting') this.#ask('first')
-    else if (this.#state === 'stuck' && now - this.#since >= STUCK_MS) {
-      this.#tokenRefused = true
-      this.#ask('refused')
+    else if (this.#state === 'stuck') {
+      this.#retryAt = Math.min(this.#retryAt, this.#since + STUCK_MS)
+      if (now >= this.#retryAt) this.#askAgain()
     } else if (this.#state === 'online' && this.#heartbeatMs < NEVER) this.#beat()
+  }
+
+  #askAgain(): void {
+    this.#tokenRefused = true
+    this.#ask('refused')
   }
 
   // ---- time
 
   #due(): void {
     const { now } = this.#line
+    if (this.#state === 'stuck' && now >= this.#retryAt) {
+      this.#askAgain()
+      return
+    }
     if (this.#state === 'waiting' && now >= this.#retryAt) {
       this.#ask('first')
       return
@@ -313,7 +324,8 @@ export class Session {
       this.#enter('idle')
       return
     }
-    if (now >= this.#heardAt + this.#heartbeatMs + GRACE_MS) {
+    // A timer may be a minute late in a hidden tab: what counts is that an answer is overdue, not that nothing was heard.
+    if (now >= this.#askedAt + GRACE_MS) {
       this.#ended()
       return
     }
@@ -328,6 +340,7 @@ export class Session {
 
   #beat(): void {
     this.#beatAt = this.#line.now + this.#heartbeatMs
+    this.#askedAt = Math.min(this.#askedAt, this.#line.now)
     this.#out.push({ name: 'send', text: HEARTBEAT.ask })
   }
 
@@ -339,7 +352,7 @@ export class Session {
   }
 
   #heard(frame: Frame | 'heartbeat' | undefined, size: number): void {
-    this.#heardAt = this.#line.now
+    this.#askedAt = NEVER
     if (frame === 'heartbeat') return
     const { id, method, params, result, error } = frame ?? {}
     if (!frame) this.#lose(trouble('bad_json', 'The server sent what is no frame'))

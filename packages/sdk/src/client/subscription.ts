@@ -1,4 +1,4 @@
-import { Alarm, now, soon } from '../platform.ts'
+import { Alarm, elapsed, soon } from '../platform.ts'
 import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { Channel } from './channel.ts'
@@ -137,6 +137,8 @@ export class Subscribing<T> implements Subscription, Subscriber {
     const cursor = makeCursor(epoch, next)
     this.#head = makeCursor(epoch, head)
     this.#consumer.start(cursor)
+    // Where it began is where it goes on if it stops before the first message.
+    if (this.#consumer.cursor === cursor) this.#save(cursor)
     this.#started({ cursor })
   }
 
@@ -153,14 +155,18 @@ export class Subscribing<T> implements Subscription, Subscriber {
   }
 
   #handled(cursor: Cursor, through: number | undefined): void {
+    this.#save(cursor)
+    if (through !== undefined) this.#channel.post({ name: 'handled', by: this, cursor, through })
+  }
+
+  #save(cursor: Cursor): void {
     const { host, topic, options } = this.#setup
     if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
-    if (through !== undefined) this.#channel.post({ name: 'handled', by: this, cursor, through })
   }
 
   #later(task: () => void, ms: number): void {
     this.#again = task
-    this.#retry.set(now() + ms)
+    this.#retry.set(elapsed() + ms)
   }
 
   #finish(error: MessError | undefined): void {

@@ -1,4 +1,8 @@
+import { Alarm, elapsed } from '../platform.ts'
 import { LIMITS } from '../protocol/limits.ts'
+
+/** An application that has not answered after this long, in ms, is asked again later. */
+const PATIENCE_MS = 30_000
 
 /** Asks the application for tokens: one question at a time, whoever in this client needs one. */
 export type AskToken = (ask: {
@@ -12,6 +16,7 @@ export class Tokens {
   #abort: AbortController | undefined
   #token: string | undefined
   #asking: Promise<string> | undefined
+  #closed = false
 
   constructor(ask: AskToken | undefined, failed: (error: unknown) => void) {
     this.#ask = ask
@@ -32,22 +37,32 @@ export class Tokens {
   }
 
   async #fetch(ask: AskToken, why: 'first' | 'expiring' | 'refused'): Promise<string> {
-    this.#abort ??= new AbortController()
-    const { signal } = this.#abort
+    const abort = new AbortController()
+    this.#abort = abort
+    const { signal } = abort
+    const patience = new Alarm(() => abort.abort(new DOMException('No token came in time', 'TimeoutError')))
+    patience.set(elapsed() + PATIENCE_MS)
     try {
-      const token = await ask({ why, signal })
+      const token = await Promise.race([ask({ why, signal }), aborted(signal)])
       if (typeof token !== 'string' || token === '' || token.length > LIMITS.tokenBytes) {
         throw new TypeError(`The token callback must answer with a string of 1 to ${LIMITS.tokenBytes} bytes`)
       }
       this.#token = token
       return token
     } catch (error) {
-      if (!signal.aborted) this.#failed(error)
+      if (!this.#closed) this.#failed(error)
       throw error
+    } finally {
+      patience.clear()
     }
   }
 
   close(): void {
+    this.#closed = true
     this.#abort?.abort()
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }

@@ -1,4 +1,4 @@
-import { Alarm, now } from '../platform.ts'
+import { Alarm, elapsed } from '../platform.ts'
 import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { nameFault } from '../protocol/name.ts'
@@ -71,7 +71,7 @@ export interface Topic<I, O = I> {
   subscribe(handler: (message: Message<O>) => void | Promise<void>, options?: SubscribeOptions): Subscription
   /** The same as an iterator: asking for the next message marks the last one as handled; leaving the loop does not. */
   messages(options?: SubscribeOptions): AsyncIterableIterator<Message<O>> & Subscription
-  /** One page of what is kept. */
+  /** One page of what is kept. What does not fit the schema is left out, with an `error` event. */
   history(options?: HistoryOptions): Promise<Page<O>>
 }
 
@@ -111,7 +111,9 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
     },
     subscribe: (handler, options = {}) => subscribe(handler, options),
     messages(options = {}) {
-      const iterator = new MessageIterator<O>((handler, onGap) => subscribe(handler, { onGap, ...options }))
+      const iterator = new MessageIterator<O>((handler, onGap) =>
+        subscribe(handler, { ...options, onGap: options.onGap ?? onGap }),
+      )
       return iterator
     },
     async history(options = {}) {
@@ -123,7 +125,14 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
       const page = await channel.history({ limit, reverse, ...(from !== undefined && { from }) }, signal)
       const messages: Message<O>[] = []
       const walk = new Walk(page, { epoch: page.epoch, own: (publisher) => channel.outbox.owns(publisher) })
-      for (; !walk.done; walk.next()) messages.push(walk.message(read(walk.raw)))
+      for (; !walk.done; walk.next()) {
+        try {
+          messages.push(walk.message(read(walk.raw)))
+        } catch (error) {
+          if (!(error instanceof MessError)) throw error
+          host.report(error)
+        }
+      }
       if (reverse) messages.reverse()
       return {
         messages,
@@ -184,7 +193,7 @@ function limitWait(receipt: PendingReceipt, { waitMs, signal }: PublishOptions):
       }),
     )
   const alarm = waitMs === undefined ? undefined : new Alarm(give)
-  alarm?.set(now() + (waitMs as number))
+  alarm?.set(elapsed() + (waitMs as number))
   signal?.addEventListener('abort', give, { once: true })
   if (signal?.aborted) give()
   const done = (): void => {

@@ -22,7 +22,10 @@ export const LIMITS = {
   /** One page read from a store for a subscriber that is behind, or for history. Leaves room for the frame around it. */
   pageBytes: 768 * 1024,
   historyMessages: 1_000,
-  subscriptionsPerLink: 32,
+  /** History that one link may ask for at once, and per second after that: nobody gives credit for pages. */
+  historyBytes: 8 * 1024 * 1024,
+  historyBytesPerSecond: 1024 * 1024,
+  subscriptionsPerLink: 64,
   /** History pages of one link that wait for a slow store; above it `busy`. */
   readsPerLink: 32,
   /** Frames of one link that could not be understood; then it is closed. */

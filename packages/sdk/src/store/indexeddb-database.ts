@@ -1,4 +1,4 @@
-import { Alarm, now, pause } from '../platform.ts'
+import { Alarm, elapsed, pause } from '../platform.ts'
 import { StoreFull } from './store.ts'
 
 /**
@@ -148,7 +148,7 @@ function bounded(opening: Promise<IDBDatabase>): Promise<IDBDatabase> {
       late = true
       reject(new DOMException('The database did not open in time', 'TimeoutError'))
     })
-    alarm.set(now() + OPEN_MS)
+    alarm.set(elapsed() + OPEN_MS)
     opening.then((db) => (late ? db.close() : resolve(db)), reject).finally(() => alarm.clear())
   })
 }

@@ -1,0 +1,161 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { LIMITS } from '../protocol/limits.ts'
+import { HEARTBEAT } from '../protocol/version.ts'
+import { Publisher } from './publisher.ts'
+import { Session } from './session.ts'
+import type { SessionEffect, SessionEvent, Subscriber } from './session-events.ts'
+
+const HEARTBEAT_MS = 25_000
+const SUBSCRIBER: Subscriber = { started() {}, batch() {}, gap() {}, failed() {} }
+
+/** A session on its own: events in, effects out, and the requests that it has sent. */
+class Stage {
+  nowMs = 1_000
+  generation = 0
+  readonly publisher = new Publisher('publisher')
+  readonly session = new Session({
+    topic: 'rooms/42',
+    publisher: () => this.publisher,
+    random: () => 0.5,
+    reconnect: { minMs: 100, maxMs: 200 },
+  })
+  effects: SessionEffect[] = []
+
+  tell(event: SessionEvent): SessionEffect[] {
+    const effects = this.session.step(event, this.nowMs)
+    for (const effect of effects) if (effect.name === 'open') this.generation = effect.generation
+    this.effects.push(...effects)
+    return effects
+  }
+
+  /** The requests in what was just said. */
+  requests(effects: readonly SessionEffect[]): { id: number; method: string }[] {
+    return effects.flatMap((effect) =>
+      effect.name === 'send' && effect.text.startsWith('{')
+        ? [JSON.parse(effect.text) as { id: number; method: string }]
+        : [],
+    )
+  }
+
+  hear(frame: object): SessionEffect[] {
+    return this.tell({ name: 'heard', generation: this.generation, frame, size: 100 })
+  }
+
+  refuse(code: string, retryable = true): SessionEffect[] {
+    return this.hear({ id: null, error: { code: 1, message: code, data: { code, retryable } } })
+  }
+
+  connect(): SessionEffect[] {
+    this.tell({ name: 'token', token: 'a token' })
+    const [hello] = this.requests(this.tell({ name: 'opened', generation: this.generation }))
+    return this.hear({
+      id: hello?.id,
+      result: { version: 1, limits: LIMITS, nowMs: 0, heartbeatMs: HEARTBEAT_MS, features: [] },
+    })
+  }
+
+  publish(line = '1'): SessionEffect[] {
+    const sequence = this.publisher.settled + this.publisher.size + 1
+    this.publisher.add({ sequence, line, key: undefined, origin: 'publisher', number: sequence })
+    return this.tell({ name: 'publish' })
+  }
+}
+
+let stage: Stage
+beforeEach(() => {
+  stage = new Stage()
+})
+
+describe('a link that is lost', () => {
+  it('is tried again for what is published after nothing was wanted for a while', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.tell({ name: 'token', token: undefined })
+    stage.tell({ name: 'lost', generation: stage.generation })
+    stage.tell({ name: 'unsubscribe', by: SUBSCRIBER })
+    expect(stage.session.state).toBe('idle')
+
+    stage.publish()
+    const effects = stage.tell({ name: 'token', token: undefined })
+
+    expect(effects).toContainEqual({ name: 'wake-at', at: expect.any(Number) })
+  })
+
+  it('is not given up because a timer came late', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.connect()
+    stage.nowMs += 60_000
+
+    const effects = stage.tell({ name: 'due' })
+
+    expect(effects).toContainEqual({ name: 'send', text: HEARTBEAT.ask })
+    expect(stage.session.state).toBe('online')
+  })
+
+  it('is given up when a heartbeat stays unanswered', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.connect()
+    stage.nowMs += HEARTBEAT_MS
+    stage.tell({ name: 'due' })
+    stage.nowMs += 10_000
+
+    stage.tell({ name: 'due' })
+
+    expect(stage.session.state).toBe('waiting')
+  })
+})
+
+describe('a token that is refused', () => {
+  it('is asked for once more, and then it is a state', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.tell({ name: 'token', token: 'bad' })
+
+    expect(stage.refuse('token_invalid', false)).toContainEqual({ name: 'ask-token', why: 'refused' })
+    stage.tell({ name: 'token', token: 'bad, too' })
+    stage.refuse('token_invalid', false)
+
+    expect(stage.session.state).toBe('stuck')
+  })
+
+  it('counts anew once something else has gone wrong in between', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.tell({ name: 'token', token: 'old' })
+    stage.refuse('token_expired')
+    stage.tell({ name: 'token', token: 'newer' })
+    stage.tell({ name: 'lost', generation: stage.generation })
+    stage.nowMs += 1_000
+    stage.tell({ name: 'due' })
+    stage.tell({ name: 'token', token: 'newer' })
+
+    expect(stage.refuse('token_expired')).toContainEqual({ name: 'ask-token', why: 'refused' })
+  })
+
+  it('is tried again after a while where time may heal it', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    for (const token of ['young', 'young, too']) {
+      stage.tell({ name: 'token', token })
+      stage.refuse('token_not_yet_valid')
+    }
+    stage.nowMs += 60_000
+
+    expect(stage.tell({ name: 'due' })).toContainEqual({ name: 'ask-token', why: 'refused' })
+  })
+})
+
+describe('a frame that is turned away as such', () => {
+  it('takes no earlier message with it', () => {
+    stage.publish('"first"')
+    stage.connect()
+    const [first] = stage.requests(stage.effects).filter(({ method }) => method === 'publish')
+    const [second] = stage.requests(stage.publish('"second"'))
+
+    stage.hear({ id: second?.id, error: { code: 1, message: 'no', data: { code: 'bad_params', retryable: false } } })
+
+    expect(stage.publisher.list().map(({ line }) => line)).toEqual(['"first"', '"second"'])
+    const fates = [{ fate: 'stored', first: 1, count: 1, offset: 0 }]
+    expect(stage.hear({ id: first?.id, result: { epoch: 'e', fates } })).toContainEqual({
+      name: 'fates',
+      epoch: 'e',
+      fates,
+    })
+  })
+})
