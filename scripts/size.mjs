@@ -1,4 +1,5 @@
 // What an import costs its user: bundled, minified and gzipped, against a budget per entry.
+import { basename } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { inRoot, isEntry, main } from './project.mjs'
@@ -7,31 +8,48 @@ import { inRoot, isEntry, main } from './project.mjs'
 // it is only ever lowered.
 const BUDGETS = [
   { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 13_600 },
-  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 32_000 },
+  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 22_700 },
 ]
 
 /** Resolves to the entry's size and whether it keeps within its budget. */
 export async function check({ entry, budgetBytes }) {
-  const { outputFiles } = await build({
+  const { metafile, outputFiles } = await build({
     stdin: { contents: `export * from '${entry}'`, resolveDir: inRoot('packages/demo') },
     bundle: true,
     minify: true,
     format: 'esm',
+    splitting: true,
+    outdir: 'out',
+    metafile: true,
     target: 'es2024',
     legalComments: 'none',
     write: false,
     logLevel: 'error',
   })
-  const bytes = gzipSync(outputFiles[0].contents, { level: 9 }).length
-  return { entry, bytes, budgetBytes, fits: bytes <= budgetBytes }
+  const sizes = new Map(
+    outputFiles.map(({ path, contents }) => [basename(path), gzipSync(contents, { level: 9 }).length]),
+  )
+  const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  const bytes = [...loadedAtOnce(metafile)].reduce((sum, path) => sum + sizes.get(basename(path)), 0)
+  return { entry, bytes, laterBytes: total - bytes, budgetBytes, fits: bytes <= budgetBytes }
+}
+
+/** The entry's chunk and those that it imports when it is loaded itself; `import()` brings the others when they are needed. */
+function loadedAtOnce({ outputs }) {
+  const [entry] = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === '<stdin>')
+  const chunks = new Set([entry])
+  for (const chunk of chunks)
+    for (const { path, kind } of outputs[chunk].imports) if (kind === 'import-statement') chunks.add(path)
+  return chunks
 }
 
 if (isEntry(import.meta)) {
   await main(async () => {
     const results = await Promise.all(BUDGETS.map(check))
-    for (const [i, { entry, bytes, budgetBytes, fits }] of results.entries()) {
+    for (const [i, { entry, bytes, laterBytes, budgetBytes, fits }] of results.entries()) {
       const line = `${entry.padEnd(22)} ${String(bytes).padStart(7)} of ${budgetBytes} bytes, goal ${BUDGETS[i].goalBytes}`
-      console.log(fits ? line : `${line} TOO LARGE`)
+      const later = laterBytes > 0 ? `, ${laterBytes} more for local topics` : ''
+      console.log(line + later + (fits ? '' : ' TOO LARGE'))
     }
     if (!results.every(({ fits }) => fits)) process.exit(1)
   })

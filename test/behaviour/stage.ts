@@ -1,5 +1,5 @@
-import { NOBODY, TopicHome } from '../../packages/sdk/src/broker/home.ts'
-import type { Identity } from '../../packages/sdk/src/broker/machine.ts'
+import { TopicHome } from '../../packages/sdk/src/broker/home.ts'
+import { type Identity, NOBODY } from '../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import { makeEpoch } from '../../packages/sdk/src/protocol/cursor.ts'
 import { fault } from '../../packages/sdk/src/protocol/error-codes.ts'

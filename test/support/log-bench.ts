@@ -1,5 +1,4 @@
-import { NOBODY } from '../../packages/sdk/src/broker/home.ts'
-import type { Identity, LogEffect, LogEvent } from '../../packages/sdk/src/broker/machine.ts'
+import { type Identity, type LogEffect, type LogEvent, NOBODY } from '../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import { TopicLog } from '../../packages/sdk/src/broker/topic-log.ts'
 import {

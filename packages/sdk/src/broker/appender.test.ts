@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeDeliver, LINE_BREAK } from '../protocol/codec.ts'
+import { encodeDeliver } from '../protocol/answers.ts'
+import { LINE_BREAK } from '../protocol/codec.ts'
 import type { Run } from '../protocol/frames/deliver.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Chunk } from '../store/store.ts'

@@ -1,4 +1,4 @@
-import { encodeHistory } from '../protocol/codec.ts'
+import { encodeHistory } from '../protocol/answers.ts'
 import type { Params } from '../protocol/frames/requests.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
 import type { Chunk } from '../store/store.ts'

@@ -4,8 +4,8 @@ import { fault } from '../protocol/error-codes.ts'
 import { decodeRequest } from '../protocol/requests.ts'
 import { MemoryStore } from '../store/memory.ts'
 import type { Loaded, LogStore } from '../store/store.ts'
-import { type HomeOptions, NOBODY, type Port, TopicHome } from './home.ts'
-import type { Identity } from './machine.ts'
+import { type HomeOptions, type Port, TopicHome } from './home.ts'
+import { type Identity, NOBODY } from './machine.ts'
 
 const FRESH = { identity: NOBODY, greeted: false, subscriptions: [] }
 const hello = (id: number) => encodeRequest(id, 'hello', { versions: [1] })

@@ -3,7 +3,7 @@ import { fault } from '../protocol/error-codes.ts'
 import type { BadRequest, Request } from '../protocol/requests.ts'
 import type { LogStore, Maybe } from '../store/store.ts'
 import { drive } from './driver.ts'
-import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
+import { type Identity, type LinkState, type LogEffect, type LogEvent, NOBODY } from './machine.ts'
 import { TopicLog, type TopicLogOptions } from './topic-log.ts'
 
 /** The broker's end of one link: what a home can do to it. Each may fail silently once the peer is gone. */
@@ -26,8 +26,6 @@ export interface HomeOptions extends TopicLogOptions {
   /** Told after a failure, when every link has been closed; the next link loads the log anew. */
   readonly onFailed?: (error: unknown) => void
 }
-
-export const NOBODY: Identity = { key: '' }
 
 /**
  * One topic at home: the log, its store and its links, wherever that is (a process, a leading tab, a Durable Object). Loads at the

@@ -48,6 +48,9 @@ export interface Identity {
   readonly expiresAt?: number
 }
 
+/** Who speaks where there is only one user. */
+export const NOBODY: Identity = { key: '' }
+
 /** All that a home must keep of a link while the log itself is out of memory. */
 export interface LinkState {
   readonly identity: Identity

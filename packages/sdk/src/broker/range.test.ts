@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { LINE_BREAK, type Range } from '../protocol/codec.ts'
+import type { Range } from '../protocol/answers.ts'
+import { LINE_BREAK } from '../protocol/codec.ts'
 import type { Run, RunExtras } from '../protocol/frames/deliver.ts'
 import { cut, join } from './range.ts'
 

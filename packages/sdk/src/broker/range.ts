@@ -1,4 +1,5 @@
-import { LINE_BREAK, type Range } from '../protocol/codec.ts'
+import type { Range } from '../protocol/answers.ts'
+import { LINE_BREAK } from '../protocol/codec.ts'
 import type { Run, RunExtras } from '../protocol/frames/deliver.ts'
 
 /** Cutting and joining stretches of the log as text. Nothing is parsed but the runs of a range that is really cut. */

@@ -1,4 +1,5 @@
-import { encodeDeliver, encodeNotification, type Range } from '../protocol/codec.ts'
+import { encodeDeliver, type Range } from '../protocol/answers.ts'
+import { encodeNotification } from '../protocol/codec.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Chunk } from '../store/store.ts'
 import type { Credit, LogEffect, SubscriptionState } from './machine.ts'

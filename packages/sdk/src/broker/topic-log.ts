@@ -1,4 +1,4 @@
-import { encodeError, encodeGoodbye, encodeResult } from '../protocol/codec.ts'
+import { encodeError, encodeGoodbye, encodeResult } from '../protocol/answers.ts'
 import { makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
 import type { Params } from '../protocol/frames/requests.ts'

@@ -2,13 +2,15 @@ import type { Retention } from '../broker/retention.ts'
 import { inProcessLinks } from '../link/in-process.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { canShare } from '../platform.ts'
-import { MemoryStore } from '../store/memory.ts'
 import { MemoryCursors } from './cursors.ts'
-import { Homes, LOCAL_RETENTION } from './homes.ts'
+import type { Homes } from './homes.ts'
 import { type CommonOptions, checkUrl, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
 import { TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
+
+/** What local topics keep unless told otherwise. */
+const LOCAL_RETENTION: Retention = { messages: 10_000, bytes: 64 * 1024 * 1024 }
 
 export interface MessOptions extends CommonOptions {
   /** The server. Without one, topics live here: in the process, or between the tabs of an origin. */
@@ -45,14 +47,22 @@ function inTab({ url, name = 'main', user, retention = LOCAL_RETENTION }: MessOp
 }
 
 function inMemory({ url, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {
-  const homes = url === undefined ? new Homes({ retention, store: () => new MemoryStore(), term: 0 }) : undefined
+  let homes: Promise<Homes> | undefined
+  // Loaded only where there is no server; a page that could not load it now may be able to later.
+  const load = (): Promise<Homes> => {
+    homes ??= import('./local.ts').then(({ homesInMemory }) => homesInMemory(retention))
+    homes.catch(() => {
+      homes = undefined
+    })
+    return homes
+  }
   return {
     local: url === undefined,
-    open: url === undefined ? inProcessLinks((topic) => (homes as Homes).get(topic)) : webSocketLinks(url),
+    open: url === undefined ? inProcessLinks(async (topic) => (await load()).get(topic)) : webSocketLinks(url),
     outbox: new MemoryOutbox(events),
     cursors: new MemoryCursors(),
     storage: () => 'memory',
     role: () => 'alone',
-    close: () => homes?.close(),
+    close: async () => (await homes)?.close(),
   }
 }

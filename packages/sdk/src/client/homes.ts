@@ -5,9 +5,6 @@ import { makeEpoch } from '../protocol/cursor.ts'
 import { readRequest } from '../protocol/trusted.ts'
 import type { LogStore } from '../store/store.ts'
 
-/** What local topics keep unless told otherwise. */
-export const LOCAL_RETENTION: Retention = { messages: 10_000, bytes: 64 * 1024 * 1024 }
-
 export interface HomesOptions {
   readonly retention: Retention
   readonly store: (topic: string) => LogStore

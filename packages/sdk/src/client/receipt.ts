@@ -36,7 +36,7 @@ const ignore = (): void => {}
 
 /**
  * A receipt as the outbox holds it. Its promise is made when somebody asks for it: most receipts of a busy publisher are
- * never looked at, and a promise costs more than all the rest of publishing (measured in bench/receipt.ts).
+ * never looked at, and a promise that nobody asked for costs more than twice the rest of a receipt (bench/receipt.ts).
  */
 class PendingReceipt {
   readonly #origin: string

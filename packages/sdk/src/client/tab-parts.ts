@@ -4,14 +4,12 @@ import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { hash, heldLocks, isFree, onPage, randomName, takeLock } from '../platform.ts'
-import { IndexedDBStore } from '../store/indexeddb.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
-import { MemoryStore } from '../store/memory.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { MessError } from './errors.ts'
-import { Homes } from './homes.ts'
+import type { Homes } from './homes.ts'
 import type { Parts, PartsEvents, Status } from './mess.ts'
 
 export interface TabOptions {
@@ -113,8 +111,7 @@ export class TabParts implements Parts {
     this.#role = 'alone'
     this.#giveUp(cause, 'The browser gives no storage; nothing here outlives the page')
     if (!this.local) return
-    this.#homes = new Homes({ retention: this.#options.retention, term: 0, store: () => new MemoryStore() })
-    this.#lead(this.#homes)
+    void import('./local.ts').then(({ homesInMemory }) => this.#lead(homesInMemory(this.#options.retention)))
   }
 
   /** The database is gone for this tab; another one may still have it, so the lock is let go. */
@@ -160,18 +157,17 @@ export class TabParts implements Parts {
     try {
       if (this.local) {
         const database = this.#database as Database
+        const { homesOnDisk } = await import('./local.ts')
         const term = await nextTerm(database)
         if (signal.aborted) return
-        this.#homes = new Homes({
-          retention: this.#options.retention,
-          term,
-          store: (topic) => new IndexedDBStore(database, topic, term),
-          onFailed: (topic, cause) =>
-            this.#events.report(
-              new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { cause }),
-            ),
-        })
-        this.#lead(this.#homes)
+        const onFailed = (topic: string, cause: unknown): void =>
+          this.#events.report(
+            new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, {
+              retryable: true,
+              cause,
+            }),
+          )
+        this.#lead(homesOnDisk(database, { retention: this.#options.retention, term, onFailed }))
       }
       this.#role = 'leader'
       this.#bus.post('holder', undefined)
@@ -184,6 +180,7 @@ export class TabParts implements Parts {
   }
 
   #lead(homes: Homes): void {
+    this.#homes = homes
     this.#links.lead?.((topic) => homes.get(topic))
   }
 

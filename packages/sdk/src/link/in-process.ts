@@ -1,20 +1,26 @@
-import { NOBODY, type TopicHome } from '../broker/home.ts'
-import { soon } from '../platform.ts'
+import type { TopicHome } from '../broker/home.ts'
+import { NOBODY } from '../broker/machine.ts'
 import type { OpenLink } from './link.ts'
 
 /** Links to homes in this process. Frames are handed over at once: a publish has been delivered when its flush returns. */
-export function inProcessLinks(homeOf: (topic: string) => TopicHome): OpenLink {
+export function inProcessLinks(homeOf: (topic: string) => Promise<TopicHome>): OpenLink {
   return (topic, _token, events) => {
-    const home = homeOf(topic)
+    let home: TopicHome | undefined
     let link: number | undefined
     let open = true
     const end = (): void => {
       open = false
-      if (link !== undefined) home.detach(link)
+      if (link !== undefined) home?.detach(link)
     }
-    soon(() => {
+    const lose = (): void => {
       if (!open) return
-      link = home.attach(
+      end()
+      events.lost()
+    }
+    homeOf(topic).then((found) => {
+      if (!open) return
+      home = found
+      link = found.attach(
         {
           send: (text) => {
             if (open) events.heard(text)
@@ -28,10 +34,10 @@ export function inProcessLinks(homeOf: (topic: string) => TopicHome): OpenLink {
         { identity: NOBODY, greeted: false, subscriptions: [] },
       )
       events.opened()
-    })
+    }, lose)
     return {
       send: (text) => {
-        if (open && link !== undefined) home.receive(link, text)
+        if (open && link !== undefined) home?.receive(link, text)
       },
       close: end,
     }

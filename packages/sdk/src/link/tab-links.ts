@@ -1,4 +1,5 @@
-import { NOBODY, type TopicHome } from '../broker/home.ts'
+import type { TopicHome } from '../broker/home.ts'
+import { NOBODY } from '../broker/machine.ts'
 import { inProcessLinks } from './in-process.ts'
 import type { Link, LinkEvents, OpenLink } from './link.ts'
 import type { TabBus } from './tabs.ts'
@@ -89,7 +90,8 @@ export class TabLinks {
     if (!this.#homeOf) this.#bus.post('open', { link, topic: outgoing.topic })
     else {
       const events = { ...outgoing.events, lost: (code?: number) => this.#lose(link, code) }
-      outgoing.inner = inProcessLinks(this.#homeOf)(outgoing.topic, undefined, events)
+      const homeOf = this.#homeOf
+      outgoing.inner = inProcessLinks(async (topic) => homeOf(topic))(outgoing.topic, undefined, events)
     }
   }
 

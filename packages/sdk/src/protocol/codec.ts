@@ -1,5 +1,3 @@
-import type { Fault } from './error-codes.ts'
-import { ERRORS } from './error-codes.ts'
 import type { PublishParams } from './frames/publish.ts'
 
 /**
@@ -19,7 +17,8 @@ export const LINES_CLOSE = '\n]}}'
 /** Between two payloads. No payload holds a line break: JSON text needs none, and strings escape theirs. */
 export const LINE_BREAK = ',\n'
 
-const payloads = (body: string) => (body === '' ? '"messages":[]}}' : LINES_OPEN + body + LINES_CLOSE)
+/** The end of a frame that carries payloads. */
+export const payloads = (body: string) => (body === '' ? '"messages":[]}}' : LINES_OPEN + body + LINES_CLOSE)
 
 // ---- client → broker
 
@@ -34,45 +33,6 @@ export function encodeNotification(method: string, params: object): string {
 /** @param body payload texts joined by {@link LINE_BREAK} */
 export function encodePublish(id: number, params: PublishParams, body: string): string {
   return `{"jsonrpc":"2.0","id":${id},"method":"publish","params":${JSON.stringify(params).slice(0, -1)},${payloads(body)}`
-}
-
-// ---- broker → client
-
-export function encodeResult(id: number, result: object): string {
-  return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`
-}
-
-export function encodeError(id: number | null, { code, message, retryAfterMs }: Fault): string {
-  const { number, retryable } = ERRORS[code]
-  const data = retryAfterMs === undefined ? { code, retryable } : { code, retryable, retryAfterMs }
-  return JSON.stringify({ jsonrpc: '2.0', id, error: { code: number, message, data } })
-}
-
-export function encodeGoodbye({ code, message, retryAfterMs }: Fault): string {
-  const { retryable } = ERRORS[code]
-  return encodeNotification('goodbye', {
-    code,
-    message,
-    retryable,
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-  })
-}
-
-/** Text and positions of a range of the log; `runs` and `body` are stored text. */
-export interface Range {
-  readonly first: number
-  readonly next: number
-  readonly runs: string
-  readonly body: string
-}
-
-export function encodeDeliver(subscription: number, range: Range, through: number): string {
-  return `{"jsonrpc":"2.0","method":"deliver","params":{"subscription":${subscription},"first":${range.first},"next":${range.next},"through":${through},"runs":[${range.runs}],${payloads(range.body)}`
-}
-
-export function encodeHistory(id: number, facts: { epoch: string; more: boolean; gap?: object }, range: Range): string {
-  const head = JSON.stringify({ ...facts, first: range.first, next: range.next }).slice(0, -1)
-  return `{"jsonrpc":"2.0","id":${id},"result":${head},"runs":[${range.runs}],${payloads(range.body)}`
 }
 
 // ---- reading without validation
