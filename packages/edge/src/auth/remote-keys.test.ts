@@ -44,13 +44,16 @@ test('asks once and serves many', async () => {
 test('lets those who come at the same time wait for one answer', async () => {
   await publish('a')
   const answer = served as () => Response
+  const everybodyAsked = Promise.withResolvers<void>()
   served = async () => {
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await everybodyAsked.promise
     return answer()
   }
   const keys = make()
 
-  const found = await Promise.all(Array.from({ length: 100 }, () => keys.find(wanted('a'))))
+  const asked = Array.from({ length: 100 }, () => keys.find(wanted('a')))
+  everybodyAsked.resolve()
+  const found = await Promise.all(asked)
 
   expect(found.every((key) => typeof key === 'object')).toBe(true)
   expect(fetched).toHaveBeenCalledOnce()
