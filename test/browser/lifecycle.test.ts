@@ -132,7 +132,7 @@ test('a page in the back/forward cache holds nothing up, and comes back whole', 
   expect(offsets).toEqual([1, 2, 3])
   await one.goBack({ waitUntil: 'commit' })
 
-  expect(await one.evaluate(() => kept.restored)).toBe(true)
+  await eventually(() => one.evaluate(() => kept.restored), true)
   await eventually(() => one.evaluate(() => kept.seen), [0, 1, 2, 3])
   expect(await one.evaluate(async (topic) => (await kept.mess.topic(topic).publish(4)).offset, TOPIC)).toBe(4)
   await eventually(() => one.evaluate(() => kept.seen), [0, 1, 2, 3, 4])
