@@ -86,6 +86,7 @@ export const trouble = (code: ErrorCode, message: string = code, retryable = tru
 /** What an error frame or a goodbye says. A code that this version does not know is passed on as it is. */
 export function troubleOf(data: unknown, text?: string): Trouble {
   const { code, message, retryable, retryAfterMs } = (data ?? {}) as Partial<Trouble>
-  const facts = trouble(code ?? 'internal', text ?? message, retryable !== false)
-  return retryAfterMs === undefined ? facts : { ...facts, retryAfterMs }
+  const facts = trouble(typeof code === 'string' ? code : 'internal', text ?? message, retryable !== false)
+  // Anything but a number would make a wait that never ends.
+  return typeof retryAfterMs === 'number' ? { ...facts, retryAfterMs } : facts
 }

@@ -104,6 +104,29 @@ describe('a link that is lost', () => {
   })
 })
 
+describe('an error of another shape than ours', () => {
+  it('is taken for an internal one, and the link is tried again', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.connect()
+
+    const effects = stage.tell({
+      name: 'heard',
+      generation: stage.generation,
+      frame: { method: 'goodbye', params: { code: 7, retryAfterMs: 'soon' } },
+      size: 50,
+    })
+
+    expect(effects).toContainEqual(
+      expect.objectContaining({
+        name: 'connection',
+        state: 'waiting',
+        error: expect.objectContaining({ code: 'internal' }),
+      }),
+    )
+    expect(effects).toContainEqual({ name: 'wake-at', at: stage.nowMs + 50 })
+  })
+})
+
 describe('a token that is refused', () => {
   it('is asked for once more, and then it is a state', () => {
     stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
