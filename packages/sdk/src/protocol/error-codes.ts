@@ -247,8 +247,6 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
-export const isErrorCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERRORS, code)
-
 /** `data` of a JSON-RPC error. */
 export interface Fault {
   readonly code: ErrorCode

@@ -1,7 +1,7 @@
 export { encodeError, encodeGoodbye } from './answers.ts'
 export { encodeNotification, encodePublish, encodeRequest, type Frame, parseFrame } from './codec.ts'
 export { type Cursor, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
-export { ERRORS, type ErrorCode, type ErrorFacts, type Fault, fault, isErrorCode } from './error-codes.ts'
+export { ERRORS, type ErrorCode, type ErrorFacts, type Fault, fault } from './error-codes.ts'
 export { LIMITS } from './limits.ts'
 export { nameFault } from './name.ts'
 export { decodeRequest } from './requests.ts'
