@@ -279,7 +279,7 @@ export class Client {
 
   #abandon(): void {
     this.#world.count('publisher lost')
-    for (const { id } of this.#publisher.clear()) this.#world.record({ e: 'unknown', id })
+    for (const { id } of this.#publisher.clear()) this.#world.record({ e: 'unknown', id, why: 'forgotten' })
     this.#disk.waiting.clear()
     Object.assign(this.#disk, { publisher: this.#newPublisher(), settled: 0, nextSequence: 1 })
     this.#publisher = new Publisher(this.#disk.publisher, 0)

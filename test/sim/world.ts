@@ -1,6 +1,8 @@
 import { recover } from '../../packages/sdk/src/broker/checkpoint.ts'
 import type { Segments } from '../../packages/sdk/src/broker/retention.ts'
-import { check, type FinalLog, type HistoryEvent, type Verdict } from '../support/checker.ts'
+import { check } from '../support/checker/check.ts'
+import type { FinalLog, HistoryEvent } from '../support/checker/history.ts'
+import type { Verdict } from '../support/checker/verdict.ts'
 import { Client } from './client.ts'
 import { Random } from './random.ts'
 import { Scheduler } from './scheduler.ts'
@@ -99,10 +101,6 @@ function run(seed: number, random: Random, swarm: Swarm): Outcome {
     head: end,
     messages: messages.map(({ offset, line }) => ({ offset, id: (JSON.parse(line) as { id: string }).id })),
   }
-  const verdict = check(
-    history,
-    final,
-    clients.map(({ name }) => name),
-  )
+  const verdict = check(history, { logs: [final], subscriptions: clients.map(({ name }) => name) })
   return { seed, verdict, counters, steps: clock.steps, history }
 }

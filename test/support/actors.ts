@@ -1,6 +1,6 @@
 import type { Topic } from '@messkit/sdk'
 import { parseCursor } from '@messkit/sdk/protocol'
-import type { FinalLog, HistoryEvent } from './checker.ts'
+import type { FinalLog, HistoryEvent } from './checker/history.ts'
 
 /** What writers write. `order` counts from 1 and by 1. */
 export interface Note {

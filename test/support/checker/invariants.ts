@@ -1,0 +1,33 @@
+/** What must hold in every history: its number, the promise it belongs to, and what is wrong where it does not hold. */
+export const INVARIANTS = {
+  'acked message lost': { number: 'V1', promise: 'G2' },
+  'message that nobody published': { number: 'V2', promise: 'G4' },
+  'refused message stored': { number: 'V2', promise: 'G6' },
+  'message with other bytes': { number: 'V2', promise: 'G4' },
+  'two messages at one offset': { number: 'V3', promise: 'G1' },
+  'readings of the log differ': { number: 'V3', promise: 'G1' },
+  'offsets with a hole': { number: 'V3', promise: 'G1' },
+  'delivered twice': { number: 'V4', promise: 'G4' },
+  'delivered past a hole': { number: 'V5', promise: 'G4' },
+  'resumed past an unhandled message': { number: 'V5', promise: 'G4' },
+  'gap at the wrong place': { number: 'V6', promise: 'G5' },
+  'gap where nothing is missing': { number: 'V6', promise: 'G5' },
+  'publisher order broken': { number: 'V7', promise: 'G3' },
+  'stored before an earlier ack': { number: 'V8', promise: 'G1' },
+  'two acks that differ': { number: 'V9', promise: 'G3' },
+  'message stored twice': { number: 'V9', promise: 'G3' },
+  'not delivered in the end': { number: 'V10', promise: 'G4' },
+  'never settled': { number: 'V11', promise: 'G6' },
+  'stored on disk and forgotten': { number: 'V11', promise: 'G6' },
+  'did not come to rest': { number: 'V11', promise: 'G4' },
+  'two live leases': { number: 'V12', promise: 'G9' },
+  'token that did not rise': { number: 'V12', promise: 'G9' },
+  'stale lease accepted': { number: 'V12', promise: 'G9' },
+  'job ran after it was done': { number: 'V12', promise: 'G9' },
+  'job lost': { number: 'V12', promise: 'G9' },
+  'bound exceeded': { number: 'V13', promise: 'G10' },
+  'served after the right was gone': { number: 'V14', promise: 'G8' },
+  'stored without the right to': { number: 'V14', promise: 'G8' },
+} as const
+
+export type Invariant = keyof typeof INVARIANTS

@@ -1,0 +1,68 @@
+import type { JobEvent } from './history.ts'
+import type { Verdict } from './verdict.ts'
+
+interface Job {
+  token: number
+  /** Nobody else may have it before; after the lease was settled: from when on it is free. */
+  leasedUntil: number
+  settled: boolean
+  end: 'done' | 'dead' | undefined
+}
+
+/** One live lease per job, tokens that rise, nothing accepted from who lost it, nothing forgotten. */
+export class Leases {
+  readonly #verdict: Verdict
+  readonly #jobs = new Map<string, Job>()
+
+  constructor(verdict: Verdict) {
+    this.#verdict = verdict
+  }
+
+  event(event: JobEvent): void {
+    if (event.e === 'enqueued') {
+      this.#jobs.set(event.job, { token: 0, leasedUntil: Number.NEGATIVE_INFINITY, settled: true, end: undefined })
+      return
+    }
+    const job = this.#jobs.get(event.job)
+    if (this.#verdict.failed('message that nobody published', job !== undefined) || !job) {
+      this.#verdict.violated('message that nobody published', `job ${event.job} was never enqueued`)
+      return
+    }
+    if (event.e === 'dead') job.end = 'dead'
+    else if (event.e === 'claimed') this.#claimed(job, event)
+    else this.#used(job, event)
+  }
+
+  #claimed(job: Job, { job: name, token, at, deadline }: Extract<JobEvent, { e: 'claimed' }>): void {
+    const verdict = this.#verdict
+    if (verdict.failed('job ran after it was done', job.end === undefined))
+      verdict.violated('job ran after it was done', `${name} was claimed by ${token}, and is ${job.end}`)
+    if (verdict.failed('token that did not rise', token > job.token))
+      verdict.violated('token that did not rise', `${name}: ${token} after ${job.token}`)
+    if (verdict.failed('two live leases', at >= job.leasedUntil))
+      verdict.violated('two live leases', `${name} by ${token} at ${at}, ${job.token} has it until ${job.leasedUntil}`)
+    Object.assign(job, { token, leasedUntil: deadline, settled: false })
+  }
+
+  #used(job: Job, event: Extract<JobEvent, { e: 'extended' | 'settled' }>): void {
+    if (!event.accepted) return
+    const verdict = this.#verdict
+    if (verdict.failed('stale lease accepted', event.token === job.token && !job.settled))
+      verdict.violated('stale lease accepted', `${event.job}: ${event.e} by ${event.token}, ${job.token} has it`)
+    if (event.e === 'extended') job.leasedUntil = event.deadline
+    else {
+      job.settled = true
+      job.leasedUntil = event.at
+      if (event.as === 'done') job.end = 'done'
+    }
+  }
+
+  /** @param left jobs that still wait, are leased or are set aside */
+  end(left: ReadonlySet<string>): void {
+    for (const [name, { end }] of this.#jobs) {
+      if (end === 'done') continue
+      if (this.#verdict.failed('job lost', left.has(name)))
+        this.#verdict.violated('job lost', `${name} is neither done nor waiting nor dead`)
+    }
+  }
+}
