@@ -72,15 +72,32 @@ export async function hash(text: string): Promise<string> {
   return Array.from(bytes.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** `signal` ends the waiting. `steal` takes the lock from whoever holds it. `lost`: somebody has taken it from here. */
+interface LockOptions {
+  readonly signal?: AbortSignal
+  readonly steal?: boolean
+  readonly lost?: () => void
+}
+
 /**
  * Waits for a lock that all tabs of the origin share. Resolves with what releases it, which the death of the tab does, too.
  * Rejects once `signal` ends the waiting.
  */
-export function takeLock(name: string, signal: AbortSignal): Promise<() => void> {
+export function takeLock(name: string, { signal, steal, lost }: LockOptions): Promise<() => void> {
+  const options = { ...(signal && { signal }), ...(steal && { steal }) }
   return new Promise((resolve, reject) => {
-    navigator.locks.request(name, { signal }, () => new Promise<void>((release) => resolve(release))).catch(reject)
+    let held = false
+    const hold = (): Promise<void> =>
+      new Promise<void>((release) => {
+        held = true
+        resolve(release)
+      })
+    navigator.locks.request(name, options, hold).catch((error) => (held ? lost?.() : reject(error)))
   })
 }
+
+/** Whether there is a page here, and not a worker. */
+export const hasPage = (): boolean => 'document' in globalThis
 
 /** Names of the locks held now that begin so. */
 export async function heldLocks(prefix: string): Promise<string[]> {
@@ -93,13 +110,18 @@ export function isFree(name: string): Promise<boolean> {
   return navigator.locks.request(name, { ifAvailable: true }, (lock) => lock !== null)
 }
 
-/** The page is put away, perhaps to come back as it was, and comes back. */
+/** The page is put away or frozen, perhaps to come back as it was, and comes back. */
 export function onPage({ hide, show }: { hide: () => void; show: () => void }): () => void {
+  if (!hasPage()) return () => {}
   addEventListener('pagehide', hide)
   addEventListener('pageshow', show)
+  document.addEventListener('freeze', hide)
+  document.addEventListener('resume', show)
   return () => {
     removeEventListener('pagehide', hide)
     removeEventListener('pageshow', show)
+    document.removeEventListener('freeze', hide)
+    document.removeEventListener('resume', show)
   }
 }
 

@@ -1,7 +1,6 @@
 import { expect, it, vi } from 'vitest'
 import { Channel } from './channel.ts'
 import { MemoryOutbox } from './outbox.ts'
-import { Tokens } from './token.ts'
 
 it('waits and tells why where the platform refuses to open a connection', async () => {
   const report = vi.fn()
@@ -13,7 +12,8 @@ it('waits and tells why where the platform refuses to open a connection', async 
     open: () => {
       throw new DOMException('An insecure WebSocket may not be opened from a secure page', 'SecurityError')
     },
-    tokens: new Tokens(undefined, () => {}),
+    askToken: async () => undefined,
+    uplink: () => undefined,
     reconnect: undefined,
     outbox: (changed) => outbox.topic('rooms/42', changed),
     onConnection() {},
@@ -23,6 +23,6 @@ it('waits and tells why where the platform refuses to open a connection', async 
   channel.post({ name: 'subscribe', by: { started() {}, batch() {}, gap() {}, failed() {} }, from: 'now' })
 
   await vi.waitFor(() => expect(report).toHaveBeenCalledWith(expect.objectContaining({ code: 'link_lost' })))
-  expect(channel.connection).toBe('waiting')
+  expect(channel.reach.state).toBe('waiting')
   channel.close()
 })

@@ -4,10 +4,13 @@ import { parseFrame } from '../protocol/codec.ts'
 import type { HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
 import { MessError, type Trouble } from './errors.ts'
+import type { TopicConnection } from './mess.ts'
 import type { TopicOutbox } from './outbox.ts'
 import { Session, type SessionOptions } from './session.ts'
 import type { Connection, Reader, SessionEffect, SessionEvent } from './session-events.ts'
-import type { Tokens } from './token.ts'
+import type { AskToken } from './token.ts'
+
+type Why = Parameters<AskToken>[0]['why']
 
 export interface ChannelOptions {
   readonly topic: string
@@ -15,7 +18,9 @@ export interface ChannelOptions {
   readonly local: boolean
   readonly user: string | undefined
   readonly open: OpenLink
-  readonly tokens: Tokens
+  readonly askToken: (why: Why, refused: string | undefined) => Promise<string | undefined>
+  /** How the tab is connected that this one's link goes through. */
+  readonly uplink: () => TopicConnection | undefined
   readonly reconnect: SessionOptions['reconnect']
   readonly outbox: (changed: () => void) => TopicOutbox
   readonly onConnection: (state: Connection, error: Trouble | undefined) => void
@@ -38,6 +43,7 @@ export class Channel {
   #flushing = false
   #link: Link | undefined
   #token: string | undefined
+  #error: Trouble | undefined
 
   constructor(options: ChannelOptions) {
     this.#options = options
@@ -47,8 +53,10 @@ export class Channel {
     this.#session = new Session({ ...options, publisher: () => this.outbox.publisher(), random })
   }
 
-  get connection(): Connection {
-    return this.#session.state
+  /** How the topic's home is reached, also through another tab. */
+  get reach(): TopicConnection {
+    const { state } = this.#session
+    return (state === 'online' && this.#options.uplink()) || { state, error: this.#error }
   }
 
   history(params: Reader['params'], signal: AbortSignal | undefined): Promise<HistoryResult> {
@@ -156,8 +164,8 @@ export class Channel {
 
   readonly #noted = (): void => this.post({ name: 'noted' })
 
-  #askToken(why: 'first' | 'expiring' | 'refused'): void {
-    this.#options.tokens.get(why, this.#token).then(
+  #askToken(why: Why): void {
+    this.#options.askToken(why, this.#token).then(
       (token) => {
         this.#token = token
         this.post({ name: 'token', token })
@@ -186,6 +194,7 @@ export class Channel {
   }
 
   #connection(state: Connection, error: Trouble | undefined): void {
+    this.#error = error
     if (state === 'idle' || state === 'closed') {
       this.#unhint?.()
       this.#unhint = undefined

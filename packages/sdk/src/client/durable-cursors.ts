@@ -58,9 +58,7 @@ export class DurableCursors implements CursorStore {
     const waiting = new AbortController()
     const alarm = new Alarm(() => waiting.abort())
     alarm.set(elapsed() + HOLD_MS)
-    const release = await takeLock(`${this.#prefix}/resume/${keyOf(topic, name)}`, waiting.signal).catch(
-      () => undefined,
-    )
+    const release = await takeLock(`${this.#prefix}/resume/${keyOf(topic, name)}`, waiting).catch(() => undefined)
     alarm.clear()
     // The next holder goes on where this one stopped.
     return release && (() => void this.flushed().then(release))

@@ -17,6 +17,8 @@ export interface DurableOutboxOptions {
   readonly bus: TabBus
   /** Whether the tab of this id still lives. */
   readonly isAlive: (tab: string) => Promise<boolean>
+  /** Something waits for the tab that drains the outbox. */
+  readonly waits: () => void
 }
 
 /** How long to wait where setting a message aside failed, before it is tried again. */
@@ -30,6 +32,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   readonly #events: PartsEvents
   readonly #bus: TabBus
   readonly #isAlive: DurableOutboxOptions['isAlive']
+  readonly #waits: DurableOutboxOptions['waits']
   readonly #own: OwnMessages
   readonly #topics = new Map<string, DurableTopic>()
   readonly #moved = new Set<DurableTopic>()
@@ -47,13 +50,17 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #telling = false
   #closed = false
 
-  constructor({ events, bus, isAlive }: DurableOutboxOptions) {
+  constructor({ events, bus, isAlive, waits }: DurableOutboxOptions) {
     this.#events = events
     this.#bus = bus
     this.#isAlive = isAlive
+    this.#waits = waits
     this.#own = new OwnMessages({
       stored: (topics, rows) => {
-        if (!this.#leading) return bus.post('added', { topics })
+        if (!this.#leading) {
+          bus.post('added', { topics })
+          return this.#waits()
+        }
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
       },
       refused: events.refused,
@@ -69,11 +76,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       this.#tell()
       this.look()
     })
-    bus.on('holder', () => void this.#recall())
     bus.on('counts', (held) => {
       Object.assign(this.#held, held)
       events.counted()
-      if (this.#doubts) void this.#recall()
+      if (this.#doubts) void this.recall()
     })
   }
 
@@ -98,8 +104,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   }
 
   /** This tab holds the lock: all that waits is its to send. */
-  async lead(): Promise<void> {
+  async lead(term: number): Promise<void> {
     this.#leading = true
+    this.store.term = term
     Object.assign(this.#held, { unsent: 0, bytes: 0 })
     const { counters, rows } = await this.store.read()
     const waiting = Map.groupBy(rows, ({ topic }) => topic)
@@ -108,7 +115,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       if (ofTopic) this.#topic(counter.topic).take(counter, ofTopic)
     }
     this.#tell()
-    await this.#recall()
+    await this.recall()
   }
 
   /** Take what nobody has told this tab of, because who stored it could not. */
@@ -130,10 +137,11 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   /** This tab may have missed what the others said. */
   recover(): Promise<void> {
     this.#doubts = true
-    return this.#recall()
+    return this.recall()
   }
 
-  async #recall(): Promise<void> {
+  /** Look up what became of this tab's messages. */
+  async recall(): Promise<void> {
     const waits = await this.#own.recall().catch((error) => this.report(error))
     this.#doubts &&= waits === true
   }
@@ -154,6 +162,11 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
 
   #newOrigin(): string {
     return `${this.#bus.id}-${++this.#originCount}`
+  }
+
+  /** Whether this tab has published what another one has to send. */
+  get waits(): boolean {
+    return !this.#leading && this.#own.size > 0
   }
 
   get unsent(): number {

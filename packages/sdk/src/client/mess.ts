@@ -53,6 +53,12 @@ export interface CommonOptions {
   readonly reconnect?: { readonly minMs: number; readonly maxMs: number }
 }
 
+/** How a topic is connected to its home, and why it is not. */
+export interface TopicConnection {
+  readonly state: Connection
+  readonly error: Trouble | undefined
+}
+
 /** What a kind of client is made of; opened when it is first used. */
 export interface Parts {
   readonly local: boolean
@@ -63,13 +69,21 @@ export interface Parts {
   readonly role: () => Status['role']
   /** Where links cost nothing and come back at once; the application's wish goes before it. */
   readonly reconnect?: NonNullable<CommonOptions['reconnect']>
+  /** Whether links go to the home from here, with a token. Left out: they do. */
+  direct?(): boolean
+  /** How a topic is connected beyond its link, where there is a tab in between. */
+  uplink?(topic: string): TopicConnection | undefined
+  /** A topic's link has changed. */
+  connected?(topic: string, connection: TopicConnection): void
   close(): void | Promise<void>
 }
 
 /** What parts tell their client. */
 export interface PartsEvents extends OutboxEvents {
-  /** There is something to send for a topic that nobody may have touched here. */
-  connect(topic: string): void
+  /** A topic's channel, which nobody may have touched here. */
+  connect(topic: string): Channel
+  /** Links that were lost may be had again now. */
+  retry(): void
   report(error: MessError): void
 }
 
@@ -77,6 +91,8 @@ export interface MessSetup {
   readonly options: CommonOptions & { readonly user?: string; readonly token?: AskToken }
   readonly parts: (events: PartsEvents) => Parts
 }
+
+const NO_TOKEN = Promise.resolve(undefined)
 
 /** @throws {MessError} `bad_option` for what is no address of a server */
 export function checkUrl(url: string): void {
@@ -89,7 +105,6 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   checkReconnect(options.reconnect)
   const emitter = createNanoEvents<MessEvents>()
   const channels = new Map<string, Channel>()
-  const faults = new Map<string, Trouble | undefined>()
   const subscriptions = new Set<Subscription>()
   let parts: Parts | undefined
   let closing: Promise<{ unsent: number }> | undefined
@@ -121,7 +136,10 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     parts ??= makeParts({
       refused: (entry) => emitter.emit('refused', entry),
       counted: changed,
-      connect: (topic) => void host.channel(topic),
+      connect: (topic) => host.channel(topic),
+      retry: () => {
+        for (const channel of channels.values()) channel.post({ name: 'hint' })
+      },
       report,
     })
     return parts
@@ -129,7 +147,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const host: TopicHost = {
     channel(topic) {
-      const { local, open, outbox, reconnect } = use()
+      const parts = use()
+      const { local, open, outbox, reconnect } = parts
       const known = channels.get(topic)
       if (known) return known
       const channel = new Channel({
@@ -137,7 +156,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
         local,
         user: options.user,
         open,
-        tokens,
+        askToken: (why, refused) => (parts.direct?.() === false ? NO_TOKEN : tokens.get(why, refused)),
+        uplink: () => parts.uplink?.(topic),
         reconnect: options.reconnect ?? reconnect,
         outbox: (publish) => outbox.topic(topic, publish),
         onConnection: (state, error) => connection(topic, state, error),
@@ -158,12 +178,12 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   }
 
   const connection = (topic: string, state: Connection, error: Trouble | undefined): void => {
-    faults.set(topic, error)
+    parts?.connected?.(topic, { state, error })
     if (state === 'stuck' && error)
       report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
     // A token that is good for one topic is worth a try for those that were refused.
     if (state === 'online')
-      for (const channel of channels.values()) if (channel.connection === 'stuck') channel.post({ name: 'hint' })
+      for (const channel of channels.values()) if (channel.reach.state === 'stuck') channel.post({ name: 'hint' })
     changed()
   }
 
@@ -172,7 +192,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       ? 'closed'
       : parts?.local
         ? 'local'
-        : connectionOf([...channels].map(([topic, channel]) => [channel.connection, faults.get(topic)])),
+        : connectionOf([...channels.values()].map(({ reach }) => reach)),
     storage: parts?.storage() ?? 'memory',
     role: parts?.role() ?? 'alone',
     unsent: parts?.outbox.unsent ?? 0,
@@ -255,10 +275,10 @@ function guarded<L extends (fact: never) => void>(listener: L): L {
 }
 
 /** What to tell of several topics: trouble that needs somebody first, then the best connection. */
-function connectionOf(states: [Connection, Trouble | undefined][]): Status['connection'] {
-  const stuck = states.find(([state]) => state === 'stuck')
-  if (stuck) return stuck[1]?.code.startsWith('token_') ? 'auth-needed' : 'denied'
-  if (states.some(([state]) => state === 'online')) return 'online'
-  if (states.some(([state]) => state === 'asking' || state === 'opening' || state === 'greeting')) return 'connecting'
+function connectionOf(topics: TopicConnection[]): Status['connection'] {
+  const stuck = topics.find(({ state }) => state === 'stuck')
+  if (stuck) return stuck.error?.code.startsWith('token_') ? 'auth-needed' : 'denied'
+  if (topics.some(({ state }) => state === 'online')) return 'online'
+  if (topics.some(({ state }) => state === 'asking' || state === 'opening' || state === 'greeting')) return 'connecting'
   return 'offline'
 }

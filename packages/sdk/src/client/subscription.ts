@@ -87,7 +87,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   get state(): Subscription['state'] {
     if (this.#stopped) return 'stopped'
     if (!this.#head) return 'starting'
-    if (this.#channel.connection !== 'online') return 'paused'
+    if (this.#channel.reach.state !== 'online') return 'paused'
     const cursor = this.#consumer.cursor
     return cursor !== undefined && cursor >= this.#head ? 'live' : 'catching-up'
   }

@@ -1,16 +1,19 @@
 import type { Retention } from '../broker/retention.ts'
-import { losable } from '../link/losable.ts'
+import { inProcessLinks } from '../link/in-process.ts'
+import type { OpenLink } from '../link/link.ts'
 import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
-import { hash, heldLocks, isFree, onPage, randomName, takeLock } from '../platform.ts'
+import { hash, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
+import { Election } from './election.ts'
 import { MessError } from './errors.ts'
 import type { Homes } from './homes.ts'
-import type { Parts, PartsEvents, Status } from './mess.ts'
+import type { Parts, PartsEvents, Status, TopicConnection } from './mess.ts'
+import type { Relay } from './relay.ts'
 
 export interface TabOptions {
   readonly url: string | undefined
@@ -20,58 +23,94 @@ export interface TabOptions {
 }
 
 /**
- * A client in a browser, as one of the tabs that share an outbox. A lock elects the tab that drains it for all and is the home
- * of local topics; the others reach it over the bus. Nothing here is what safety rests on: the database decides.
- *
- *     starting ─(database open)─▶ follower ─(lock)─▶ leader
- *        │                          ▲   │              │
- *        └─(no database)─▶ alone    └───┴─(put away)───┘      in the back/forward cache a tab holds nothing
+ * A client in a browser, as one of the tabs that share an outbox and a connection per topic. One of them leads: it sends what all
+ * have published, has the connections to the server and hands on what they bring, or is the home of local topics. The others
+ * reach it over the bus. Nothing here is what safety rests on: the database decides.
  */
 export class TabParts implements Parts {
   readonly local: boolean
   readonly outbox: DurableOutbox
   readonly cursors = new DurableCursors()
-  /** Links between tabs cost nothing, and come back as soon as there is a holder. */
+  /** Links between tabs cost nothing, and come back as soon as there is a leader. */
   declare readonly reconnect?: NonNullable<Parts['reconnect']>
-  readonly open: Parts['open']
   readonly #options: TabOptions
   readonly #events: PartsEvents
   readonly #bus = new TabBus(randomName())
-  readonly #links: { lose(): void; lead?: TabLinks['lead']; renew?: () => void; forget?: (tab: string) => void }
+  readonly #links = new TabLinks(this.#bus)
+  readonly #election: Election
+  readonly #server: OpenLink | undefined
+  /** How the leader is connected; what it did not tell of is not known. */
+  readonly #uplinks = new Map<string, TopicConnection>()
+  readonly #relays = new Map<string, Relay>()
   readonly #started: Promise<void>
-  readonly #unlisten: () => void
   #name = ''
-  #role: Status['role'] = 'follower'
+  #alone = false
   #database: Database | undefined
   #homes: Homes | undefined
-  /** Waiting for locks ends with it: when the tab is put away, and at the end. */
-  #presence: AbortController | undefined
-  #alive: (() => void) | undefined
-  #lock: (() => void) | undefined
-  readonly #watched = new Set<string>()
 
   constructor(options: TabOptions, events: PartsEvents) {
     const { url } = options
     this.#options = options
     this.#events = events
     this.local = url === undefined
+    this.#server = url === undefined ? undefined : webSocketLinks(url)
     if (this.local) this.reconnect = { minMs: 20, maxMs: 1_000 }
-    const links = url === undefined ? new TabLinks(this.#bus) : losable(webSocketLinks(url))
-    this.#links = links
-    this.open = links.open
+    const bus = this.#bus
+    this.#election = new Election(
+      {
+        bus,
+        nextTerm: () => nextTerm(this.#database as Database),
+        prepare: (term, signal) => this.#prepare(term, signal),
+        elected: (term) => this.#elected(term),
+        deposed: () => this.#deposed(),
+        changed: () => this.#renew(),
+        gone: (tab) => {
+          this.#links.forget(tab)
+          this.outbox.look()
+        },
+        waiting: () => !this.#alone && (this.#links.wanted || this.outbox.waits),
+        failed: (error) => this.outbox.report(error),
+      },
+      {
+        away: () => {
+          if (!this.#alone) this.#election.leave()
+          this.#renew()
+        },
+        back: () => this.#comeBack(),
+      },
+    )
     this.outbox = new DurableOutbox({
       events,
-      bus: this.#bus,
-      isAlive: async (tab) => !(await isFree(this.#aliveName(tab))),
+      bus,
+      isAlive: (tab) => this.#election.lives(tab),
+      waits: () => this.#election.wait(),
     })
-    this.#bus.on('hello', (_, tab) => this.#watch(this.#aliveName(tab)))
-    this.#unlisten = onPage({
-      hide: () => {
-        if (this.#role !== 'alone') this.#leave()
-      },
-      show: () => this.#comeBack(),
+    bus.on('uplink', ({ topic, connection }) => {
+      this.#uplinks.set(topic, connection as TopicConnection)
+      events.counted()
     })
     this.#started = this.#start()
+  }
+
+  readonly open: OpenLink = (topic, token, events) => {
+    if (this.#alone && this.#server) return this.#server(topic, token, events)
+    this.#election.wait()
+    return this.#links.open(topic, token, events)
+  }
+
+  /** Whether links go to the server from here, so that a token is of use. */
+  direct(): boolean {
+    return this.#alone || this.#election.leading
+  }
+
+  /** How a topic is connected beyond this tab's own link. */
+  uplink(topic: string): TopicConnection | undefined {
+    return this.local || this.direct() ? undefined : this.#uplinks.get(topic)
+  }
+
+  /** A topic's own link has changed. */
+  connected(topic: string, connection: TopicConnection): void {
+    if (!this.local && this.#election.leading) this.#bus.post('uplink', { topic, connection })
   }
 
   storage(): Status['storage'] {
@@ -79,14 +118,13 @@ export class TabParts implements Parts {
   }
 
   role(): Status['role'] {
-    return this.#role
+    return this.#alone ? 'alone' : this.#election.leading ? 'leader' : 'follower'
   }
 
   async close(): Promise<void> {
-    this.#unlisten()
     await this.#started
     await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
-    this.#leave()
+    this.#election.close()
     this.#database?.close()
   }
 
@@ -99,25 +137,29 @@ export class TabParts implements Parts {
       await this.outbox.open(new IndexedDBOutbox(database))
       this.#database = database
       this.cursors.open(database, this.#name)
-      await this.#join()
+      await this.#election.join(this.#name)
     } catch (error) {
-      this.#alone(error)
+      this.#goAlone(error)
     }
     this.#events.counted()
   }
 
   /** No database to be had, as in some private windows: everything in memory, for this tab alone. */
-  #alone(cause: unknown): void {
-    this.#role = 'alone'
+  #goAlone(cause: unknown): void {
+    this.#alone = true
     this.#giveUp(cause, 'The browser gives no storage; nothing here outlives the page')
     if (!this.local) return
-    void import('./local.ts').then(({ homesInMemory }) => this.#lead(homesInMemory(this.#options.retention)))
+    void import('./local.ts').then(({ homesInMemory }) => {
+      this.#lead(homesInMemory(this.#options.retention))
+      this.#events.retry()
+    })
   }
 
-  /** The database is gone for this tab; another one may still have it, so the lock is let go. */
+  /** The database is gone for this tab; another one may still have it, and lead. */
   #lost(cause: unknown): void {
     if (!this.#database) return
-    this.#resign()
+    this.#election.retire()
+    this.#alone = !this.local
     this.#giveUp(cause, 'The browser took the storage away; what is published from now on does not outlive the page')
   }
 
@@ -125,107 +167,64 @@ export class TabParts implements Parts {
     this.outbox.giveUp()
     this.cursors.giveUp()
     this.#events.report(new MessError('storage_lost', message, { scope: 'mess', cause }))
+    this.#renew()
     this.#events.counted()
   }
 
   // ---- among the tabs
 
-  /** A tab that is there holds a lock of its own, so that the others learn of its end however it comes. */
-  async #join(): Promise<void> {
-    const presence = new AbortController()
-    this.#presence = presence
-    await this.#take(this.#aliveName(this.#bus.id), presence, (release) => {
-      this.#alive = release
-      this.#bus.open(this.#name)
-      this.#bus.post('hello', undefined)
-      this.#links.renew?.()
-      void this.#take(this.#name, presence, (lock) => {
-        this.#lock = lock
-        void this.#elected(presence.signal)
-      })
-    })
+  async #prepare(term: number, signal: AbortSignal): Promise<void> {
+    if (this.local) {
+      const { homesOnDisk } = await import('./local.ts')
+      if (signal.aborted) return
+      const onFailed = (topic: string, cause: unknown): void =>
+        this.#events.report(
+          new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { retryable: true, cause }),
+        )
+      this.#lead(homesOnDisk(this.#database as Database, { retention: this.#options.retention, term, onFailed }))
+    } else this.#links.renew({ open: this.#server as OpenLink, homeOf: (topic) => this.#relay(topic) })
   }
 
-  /** @param taken called with what releases the lock, unless the tab does not want it any more */
-  async #take(name: string, { signal }: AbortController, taken: (release: () => void) => void): Promise<void> {
-    const release = await takeLock(name, signal).catch(() => undefined)
-    if (signal.aborted) release?.()
-    else if (release) taken(release)
-  }
-
-  async #elected(signal: AbortSignal): Promise<void> {
-    try {
-      if (this.local) {
-        const database = this.#database as Database
-        const { homesOnDisk } = await import('./local.ts')
-        const term = await nextTerm(database)
-        if (signal.aborted) return
-        const onFailed = (topic: string, cause: unknown): void =>
-          this.#events.report(
-            new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, {
-              retryable: true,
-              cause,
-            }),
-          )
-        this.#lead(homesOnDisk(database, { retention: this.#options.retention, term, onFailed }))
-      }
-      this.#role = 'leader'
-      this.#bus.post('holder', undefined)
-      for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
-      if (!signal.aborted) await this.outbox.lead()
-    } catch (error) {
-      this.outbox.report(error)
-    }
+  async #elected(term: number): Promise<void> {
+    this.#events.retry()
+    await this.outbox.lead(term)
     this.#events.counted()
   }
 
   #lead(homes: Homes): void {
     this.#homes = homes
-    this.#links.lead?.((topic) => homes.get(topic))
+    const homeOf = async (topic: string) => homes.get(topic)
+    this.#links.renew({ open: inProcessLinks(homeOf), homeOf })
   }
 
-  /** A tab that ends may leave links to our homes, and messages that it had stored and not told of any more. */
-  #watch(alive: string): void {
-    const presence = this.#presence
-    if (!presence || this.#role !== 'leader' || this.#watched.has(alive) || alive === this.#aliveName(this.#bus.id))
-      return
-    this.#watched.add(alive)
-    void this.#take(alive, presence, (release) => {
-      release()
-      this.#watched.delete(alive)
-      this.#links.forget?.(alive.slice(this.#aliveName('').length))
-      this.outbox.look()
-    })
+  /** Loaded by who leads, and only where there are other tabs. */
+  async #relay(topic: string): Promise<Relay> {
+    const { Relay } = await import('./relay.ts')
+    const channel = this.#events.connect(topic)
+    const relay = this.#relays.get(topic) ?? new Relay(channel)
+    this.#relays.set(topic, relay)
+    this.connected(topic, channel.reach)
+    return relay
   }
 
-  #resign(): void {
-    this.#presence?.abort()
-    this.#presence = undefined
-    this.#watched.clear()
+  #deposed(): void {
     this.outbox.resign()
     this.#homes?.close()
     this.#homes = undefined
-    this.#links.lose()
-    this.#lock?.()
-    this.#lock = undefined
-    this.#role = 'follower'
+    this.#relays.clear()
   }
 
-  /** The page is put away: it may be frozen for hours, and must not stand in anybody's way. */
-  #leave(): void {
-    this.#resign()
-    this.#bus.close()
-    this.#alive?.()
-    this.#alive = undefined
+  /** Whatever went through the last leader goes through the next one. */
+  #renew(): void {
+    this.#uplinks.clear()
+    this.#links.renew()
+    this.#events.retry()
+    void this.outbox.recall()
   }
 
   #comeBack(): void {
-    if (this.#presence || !this.#database || this.#database.state === 'lost') return
-    void this.#join().then(() => this.outbox.recover())
-  }
-
-  #aliveName(tab: string): string {
-    return `${this.#name}#${tab}`
+    if (!this.#election.away || !this.#database || this.#database.state === 'lost') return
+    void this.#election.join(this.#name).then(() => this.outbox.recover())
   }
 }
 
@@ -235,7 +234,7 @@ async function nameOf({ url, name, user }: TabOptions): Promise<string> {
   return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
 }
 
-/** Higher than that of every tab that was the home of local topics before. */
+/** Higher than that of every tab that led before. */
 function nextTerm(database: Database): Promise<number> {
   return database.write(['meta'], 'strict', async ({ meta }) => {
     const term = ((await ask<number | undefined>(meta.get('term'))) ?? 0) + 1

@@ -1,12 +1,13 @@
 import type { TopicHome } from '../broker/home.ts'
 import { NOBODY } from '../broker/machine.ts'
-import { inProcessLinks } from './in-process.ts'
 import type { Link, LinkEvents, OpenLink } from './link.ts'
 import type { TabBus } from './tabs.ts'
 
-/** A link of this tab: asked for (neither), to the holder's homes (`peer`), or to homes of its own (`inner`). */
+/** What a tab needs of a topic's home, or of what stands for it. */
+export type Home = Pick<TopicHome, 'attach' | 'receive' | 'detach'>
+
+/** A link of this tab: asked for (neither), through the leader (`peer`), or from here (`inner`). */
 interface Outgoing {
-  readonly topic: string
   readonly events: LinkEvents
   peer: string | undefined
   inner: Link | undefined
@@ -14,60 +15,68 @@ interface Outgoing {
 
 interface Incoming {
   readonly from: string
-  readonly home: TopicHome
-  readonly number: number
+  home: Home | undefined
+  number: number
+}
+
+/** What the leader has that the others have not. */
+export interface Lead {
+  /** Links from here. */
+  readonly open: OpenLink
+  /** Where links of the others end. */
+  readonly homeOf: (topic: string) => Promise<Home>
 }
 
 /**
- * Links to homes that live in one tab, the holder. Frames of the other tabs travel over the bus, each under the sender's number.
- * A link that is asked for while there is no holder waits for the next one; one that was open when the holder changed is lost.
+ * Links that go through one tab, the leader. Frames of the other tabs travel over the bus, each under the sender's number. When
+ * the leader changes, every link is lost; one that is asked for while there is none waits for the next one.
  */
 export class TabLinks {
   readonly #bus: TabBus
   readonly #outgoing = new Map<number, Outgoing>()
   readonly #incoming = new Map<string, Incoming>()
-  #homeOf: ((topic: string) => TopicHome) | undefined
+  #lead: Lead | undefined
   #lastLink = 0
 
   constructor(bus: TabBus) {
     this.#bus = bus
-    bus.on('holder', () => this.renew())
     bus.on('opened', ({ link }, from) => this.#opened(link, from))
     bus.on('down', ({ link, text }, from) => this.#peered(link, from)?.events.heard(text))
     bus.on('lost', ({ link, code }, from) => {
       if (this.#peered(link, from)) this.#lose(link, code)
     })
-    bus.on('open', ({ link, topic }, from) => this.#accept(link, topic, from))
+    bus.on('open', ({ link, topic }, from) => void this.#accept(link, topic, from))
     bus.on('up', ({ link, text }, from) => {
-      const incoming = this.#incoming.get(keyOf(from, link))
-      incoming?.home.receive(incoming.number, text)
+      const { home, number = 0 } = this.#incoming.get(keyOf(from, link)) ?? {}
+      home?.receive(number, text)
     })
     bus.on('close', ({ link }, from) => this.#end(keyOf(from, link)))
   }
 
-  readonly open: OpenLink = (topic, _token, events) => {
+  /** Whether any link is open or asked for. */
+  get wanted(): boolean {
+    return this.#outgoing.size > 0
+  }
+
+  readonly open: OpenLink = (topic, token, events) => {
     const link = ++this.#lastLink
-    this.#outgoing.set(link, { topic, events, peer: undefined, inner: undefined })
-    this.#ask(link)
+    const outgoing: Outgoing = { events, peer: undefined, inner: undefined }
+    this.#outgoing.set(link, outgoing)
+    if (this.#lead)
+      outgoing.inner = this.#lead.open(topic, token, { ...events, lost: (code) => this.#lose(link, code) })
+    else this.#bus.post('open', { link, topic })
     return {
       send: (text) => {
-        const outgoing = this.#outgoing.get(link)
-        if (outgoing?.inner) outgoing.inner.send(text)
-        else if (outgoing?.peer !== undefined) this.#bus.post('up', { link, text }, outgoing.peer)
+        if (outgoing.inner) outgoing.inner.send(text)
+        else if (outgoing.peer !== undefined) this.#bus.post('up', { link, text }, outgoing.peer)
       },
       close: () => this.#close(link),
     }
   }
 
-  /** The homes are here from now on. */
-  lead(homeOf: (topic: string) => TopicHome): void {
-    this.#homeOf = homeOf
-    this.renew()
-  }
-
-  /** Everything that this tab has open is lost, and so are its homes. */
-  lose(): void {
-    this.#homeOf = undefined
+  /** Another tab leads now, or this one. Whoever wants a link opens it anew. */
+  renew(lead?: Lead): void {
+    this.#lead = lead
     this.#incoming.clear()
     for (const link of [...this.#outgoing.keys()]) this.#lose(link)
   }
@@ -75,24 +84,6 @@ export class TabLinks {
   /** A tab is gone. */
   forget(tab: string): void {
     for (const [key, { from }] of [...this.#incoming]) if (from === tab) this.#end(key)
-  }
-
-  /** There may be another holder: what was open is lost, what is asked for is asked again. */
-  renew(): void {
-    for (const [link, { peer, inner }] of [...this.#outgoing]) {
-      if (peer !== undefined || inner) this.#lose(link)
-      else this.#ask(link)
-    }
-  }
-
-  #ask(link: number): void {
-    const outgoing = this.#outgoing.get(link) as Outgoing
-    if (!this.#homeOf) this.#bus.post('open', { link, topic: outgoing.topic })
-    else {
-      const events = { ...outgoing.events, lost: (code?: number) => this.#lose(link, code) }
-      const homeOf = this.#homeOf
-      outgoing.inner = inProcessLinks(async (topic) => homeOf(topic))(outgoing.topic, undefined, events)
-    }
   }
 
   #opened(link: number, from: string): void {
@@ -121,30 +112,34 @@ export class TabLinks {
     this.#close(link)?.events.lost(code)
   }
 
-  // ---- the holder's side
+  // ---- the leader's side
 
-  #accept(link: number, topic: string, from: string): void {
+  async #accept(link: number, topic: string, from: string): Promise<void> {
     const key = keyOf(from, link)
     // A tab that asks again has not heard the first answer yet.
-    if (!this.#homeOf || this.#incoming.has(key)) return
-    const home = this.#homeOf(topic)
-    const number = home.attach(
-      {
-        send: (text) => this.#bus.post('down', { link, text }, from),
-        close: (code) => {
-          if (this.#incoming.delete(key)) this.#bus.post('lost', { link, code }, from)
-        },
-      },
+    if (!this.#lead || this.#incoming.has(key)) return
+    const incoming: Incoming = { from, home: undefined, number: 0 }
+    this.#incoming.set(key, incoming)
+    const lost = (code: number): void => {
+      if (this.#incoming.get(key) !== incoming) return
+      this.#incoming.delete(key)
+      this.#bus.post('lost', { link, code }, from)
+    }
+    // 1006: as of a link that breaks, so that it is asked for again.
+    const home = await this.#lead.homeOf(topic).catch(() => lost(1006))
+    if (!home || this.#incoming.get(key) !== incoming) return
+    incoming.home = home
+    incoming.number = home.attach(
+      { send: (text) => this.#bus.post('down', { link, text }, from), close: lost },
       { identity: NOBODY, greeted: false, subscriptions: [] },
     )
-    this.#incoming.set(key, { from, home, number })
     this.#bus.post('opened', { link }, from)
   }
 
   #end(key: string): void {
     const incoming = this.#incoming.get(key)
     this.#incoming.delete(key)
-    incoming?.home.detach(incoming.number)
+    incoming?.home?.detach(incoming.number)
   }
 }
 

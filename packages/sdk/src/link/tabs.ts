@@ -4,9 +4,14 @@ import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
 export interface TabMessages {
   /** The sender is new here. */
   hello: undefined
-  /** The sender holds the lock now: it has the homes and drains the outbox. Links to earlier holders are dead. */
-  holder: undefined
-  /** To the holder, whoever it is: open a link. `link` is the sender's number for it. */
+  /** The sender leads: it has the homes, the connections, and drains the outbox. Links to earlier leaders are dead. */
+  holder: { readonly term: number }
+  /** Whether the leader lives; and that it does. */
+  ask: undefined
+  answer: { readonly term: number }
+  /** From the leader: how it is connected to a topic's server, in words of its own. */
+  uplink: { readonly topic: string; readonly connection: unknown }
+  /** To the leader, whoever it is: open a link. `link` is the sender's number for it. */
   open: { readonly link: number; readonly topic: string }
   opened: { readonly link: number }
   /** A frame to the home, and one from it. */
@@ -21,7 +26,7 @@ export interface TabMessages {
   acked: { readonly acks: readonly AckRange[] }
   /** Messages were set aside. */
   refused: { readonly refusals: readonly Refusal[] }
-  /** From the holder: what the outbox holds. */
+  /** From the leader: what the outbox holds. */
   counts: { readonly unsent: number; readonly bytes: number }
   /** More or fewer messages are set aside than before. */
   setAside: undefined
@@ -30,7 +35,7 @@ export interface TabMessages {
 type Heard = { [K in keyof TabMessages]: (body: TabMessages[K], from: string) => void }
 
 /** Raised when an older build would misread a newer one's messages; then they do not talk, and IndexedDB still serves both. */
-const VERSION = 1
+const VERSION = 2
 
 interface Envelope {
   readonly v: number

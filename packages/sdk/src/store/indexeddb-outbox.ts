@@ -36,6 +36,8 @@ export type Found = 'waiting' | 'lost' | AckRange | Refusal
  */
 export class IndexedDBOutbox {
   readonly #database: Database
+  /** Of the leader that this is; what one of a lower term still wants to write is out of date. */
+  term = 0
   /** Begins the name of every publisher of this outbox. */
   #id = ''
 
@@ -116,16 +118,21 @@ export class IndexedDBOutbox {
 
   /** Deletes what is done with. May be late or left out: it would be sent again and recognised. */
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    await this.#database.write(['topics', 'outbox', 'acks'], 'relaxed', async ({ topics, outbox, acks }) => {
-      for (const { topic, publisher, settled, below, acks: newest } of settlements) {
-        const counter = known<Counter>(await ask(topics.get(topic)))
-        if (counter?.publisher !== publisher) continue
-        topics.put({ ...counter, settled: Math.max(settled, counter.settled) }, topic)
-        outbox.delete(keysOf(topic, undefined, below))
-        const ring: AckRange[] = (await ask(acks.get(topic))) ?? []
-        acks.put([...ring, ...newest].slice(-LIMITS.outboxAcks), topic)
-      }
-    })
+    await this.#database.write(
+      ['meta', 'topics', 'outbox', 'acks'],
+      'relaxed',
+      async ({ meta, topics, outbox, acks }) => {
+        if (await this.#isOvertaken(meta)) return
+        for (const { topic, publisher, settled, below, acks: newest } of settlements) {
+          const counter = known<Counter>(await ask(topics.get(topic)))
+          if (counter?.publisher !== publisher) continue
+          topics.put({ ...counter, settled: Math.max(settled, counter.settled) }, topic)
+          outbox.delete(keysOf(topic, undefined, below))
+          const ring: AckRange[] = (await ask(acks.get(topic))) ?? []
+          acks.put([...ring, ...newest].slice(-LIMITS.outboxAcks), topic)
+        }
+      },
+    )
   }
 
   /**
@@ -133,8 +140,9 @@ export class IndexedDBOutbox {
    * not settled goes, and another publisher begins.
    */
   setAside(topic: string, publisher: string, refused: readonly Refused[], forgotten: boolean): Promise<Refusal[]> {
-    return this.#database.write(['topics', 'outbox', 'refused'], 'strict', async (stores) => {
+    return this.#database.write(['meta', 'topics', 'outbox', 'refused'], 'strict', async (stores) => {
       const refusals: Refusal[] = []
+      if (await this.#isOvertaken(stores.meta)) return refusals
       const counter = known<Counter>(await ask(stores.topics.get(topic)))
       if (counter?.publisher !== publisher) return refusals
       for (const { first, count, code, message } of refused) {
@@ -154,6 +162,10 @@ export class IndexedDBOutbox {
       }
       return refusals
     })
+  }
+
+  async #isOvertaken(meta: IDBObjectStore): Promise<boolean> {
+    return ((await ask<number | undefined>(meta.get('term'))) ?? 0) > this.term
   }
 
   /** Back among the waiting ones, behind them and as a new message; `undefined` if it is not set aside (any more). */
