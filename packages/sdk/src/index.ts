@@ -9,6 +9,17 @@ export type { Ack, Receipt, Stored } from './client/receipt.ts'
 export type { StandardSchema } from './client/schema.ts'
 export type { Subscription } from './client/subscription.ts'
 export type { AskToken } from './client/token.ts'
-export type { HistoryOptions, Page, PublishOptions, SubscribeOptions, Topic, TopicOptions } from './client/topic.ts'
+export type {
+  HistoryOptions,
+  Page,
+  PublishOptions,
+  ReplicaOptions,
+  SubscribeOptions,
+  Topic,
+  TopicOptions,
+  View,
+  ViewOptions,
+} from './client/topic.ts'
+export type { Pending, Shown } from './client/view.ts'
 export type { Cursor } from './protocol/cursor.ts'
 export type { ErrorCode } from './protocol/error-codes.ts'

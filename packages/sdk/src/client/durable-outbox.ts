@@ -7,10 +7,11 @@ import { entryOf, failureOf } from './durable-errors.ts'
 import { type DurableHost, DurableTopic } from './durable-topic.ts'
 import { MessError } from './errors.ts'
 import type { PartsEvents } from './mess.ts'
-import { MemoryOutbox, type OutboxBackend, type OutboxEntry, type TopicOutbox } from './outbox.ts'
+import { MemoryOutbox, type OutboxBackend, type OutboxEntry, type OwnWatcher, type TopicOutbox } from './outbox.ts'
 import { OwnMessages } from './own-messages.ts'
 import { Pump } from './pump.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
+import { DurableWatching } from './watching.ts'
 
 export interface DurableOutboxOptions {
   readonly events: PartsEvents
@@ -38,6 +39,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   readonly #moved = new Set<DurableTopic>()
   readonly #settler = new Pump(() => this.#settle())
   readonly #known = Promise.withResolvers<void>()
+  readonly #watching = new DurableWatching(() => this.#store)
   /** What the tab that drains the outbox holds: counted here, or told by it. */
   readonly #held = { unsent: 0, bytes: 0 }
   #store: IndexedDBOutbox | undefined
@@ -67,11 +69,15 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       report: events.report,
     })
     bus.on('added', ({ topics }) => {
+      this.#watching.look(topics)
       for (const topic of topics) if (this.#leading) this.#topic(topic).fill()
     })
-    bus.on('acked', ({ acks }) => this.#own.acked(acks))
-    bus.on('refused', ({ refusals }) => this.#own.refused(refusals))
-    bus.on('setAside', () => void this.#count())
+    bus.on('acked', ({ acks }) => this.#acked(acks))
+    bus.on('refused', ({ refusals }) => this.#refused(refusals))
+    bus.on('setAside', () => {
+      void this.#count()
+      this.#watching.lookAside()
+    })
     bus.on('hello', () => {
       this.#tell()
       this.look()
@@ -169,6 +175,15 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     return !this.#leading && this.#own.size > 0
   }
 
+  watch(name: string, watcher: OwnWatcher): () => void {
+    const inMemory = this.#memory?.watch(name, watcher)
+    if (inMemory) return inMemory
+    const stop = this.#watching.watch(name, watcher)
+    this.#own.each(name, (id, line, key) => watcher.added(id, line, key))
+    void this.#known.promise.then(() => this.#watching.look([name]))
+    return stop
+  }
+
   get unsent(): number {
     return Math.max(this.#held.unsent, this.#own.size) + (this.#memory?.unsent ?? 0)
   }
@@ -243,7 +258,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       throw new MessError('outbox_full', `The outbox holds ${count} messages`, { scope: 'mess' })
     }
     this.#events.counted()
-    return this.#own.add({ topic: name, origin, number, line, key })
+    const receipt = this.#own.add({ topic: name, origin, number, line, key })
+    this.#watching.tell(name)?.added(receipt.id, line, key)
+    return receipt
   }
 
   owns(publisher: string): boolean {
@@ -270,8 +287,18 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#events.report(failureOf(error))
   }
 
-  acked(topic: DurableTopic, acks: readonly AckRange[]): void {
+  #acked(acks: readonly AckRange[]): void {
     this.#own.acked(acks)
+    this.#watching.acked(acks)
+  }
+
+  #refused(refusals: readonly Refusal[]): void {
+    this.#own.refused(refusals)
+    this.#watching.refused(refusals)
+  }
+
+  acked(topic: DurableTopic, acks: readonly AckRange[]): void {
+    this.#acked(acks)
     this.#bus.post('acked', { acks })
     this.#moved.add(topic)
     void this.#settler.run()
@@ -291,7 +318,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       try {
         const refusals = await record()
         this.#bus.post('refused', { refusals })
-        this.#own.refused(refusals)
+        this.#refused(refusals)
         void this.#recount()
         return await this.#speakForTheGone(refusals)
       } catch (error) {
@@ -325,6 +352,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
 
   #recount(): Promise<void> {
     this.#bus.post('setAside', undefined)
+    this.#watching.lookAside()
     return this.#count()
   }
 

@@ -73,6 +73,8 @@ export interface Parts {
   direct?(): boolean
   /** How a topic is connected beyond its link, where there is a tab in between. */
   uplink?(topic: string): TopicConnection | undefined
+  /** Shows the copy of a topic that is kept here. Left out: none is. */
+  feed?: TopicHost['feed']
   /** A topic's link has changed. */
   connected?(topic: string, connection: TopicConnection): void
   close(): void | Promise<void>
@@ -169,6 +171,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     get cursors() {
       return use().cursors
     },
+    watch: (topic, watcher) => use().outbox.watch(topic, watcher),
+    feed: async (...args) => use().feed?.(...args),
     report,
     track(subscription) {
       subscriptions.add(subscription)

@@ -5,6 +5,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
+import { Watching } from './watching.ts'
 
 /** A message that is not acked, as the application sees it. */
 export interface OutboxEntry {
@@ -38,9 +39,22 @@ export interface TopicOutbox {
   owns(publisher: string): boolean
 }
 
+/** Hears what becomes of own messages of one topic, those that waited before included. */
+export interface OwnWatcher {
+  /** Published here or in another tab; what was told before may be told again. */
+  added(id: string, line: string, key: string | undefined): void
+  /** Stored at its home; where, may be forgotten. */
+  acked(id: string, offset: number | undefined): void
+  refused(id: string, error: MessError): void
+  /** Tried again as another message, or given up. */
+  forgotten(id: string): void
+}
+
 /** The outbox of one client, whatever keeps it. */
 export interface OutboxBackend extends Outbox {
   topic(name: string, changed: () => void): TopicOutbox
+  /** @returns what ends the watching */
+  watch(topic: string, watcher: OwnWatcher): () => void
   readonly unsent: number
   readonly refused: number
   close(): void
@@ -66,6 +80,7 @@ export class MemoryOutbox implements OutboxBackend {
   readonly #events: OutboxEvents
   readonly #topics = new Map<string, MemoryTopicOutbox>()
   readonly #refused = new Map<string, { topic: string; held: Held; error: RefusedError }>()
+  readonly watching = new Watching()
   #count = 0
   #bytes = 0
 
@@ -85,6 +100,16 @@ export class MemoryOutbox implements OutboxBackend {
     const topic = this.#topics.get(name) ?? new MemoryTopicOutbox(this, name, changed)
     this.#topics.set(name, topic)
     return topic
+  }
+
+  watch(name: string, watcher: OwnWatcher): () => void {
+    for (const { receipt, line, key } of this.#topics.get(name)?.held ?? []) watcher.added(receipt.id, line, key)
+    for (const [id, { topic, held, error }] of this.#refused) {
+      if (topic !== name) continue
+      watcher.added(id, held.line, held.key)
+      watcher.refused(id, error)
+    }
+    return this.watching.watch(name, watcher)
   }
 
   /** @throws {MessError} `outbox_full` */
@@ -114,6 +139,7 @@ export class MemoryOutbox implements OutboxBackend {
   refuse(topic: string, held: Held, error: RefusedError): void {
     this.#refused.set(error.id, { topic, held, error })
     held.receipt.fail(error)
+    this.watching.tell(topic)?.refused(error.id, error)
     this.#events.refused({ id: error.id, topic, state: 'refused', error })
   }
 
@@ -155,6 +181,7 @@ export class MemoryOutbox implements OutboxBackend {
     if (!entry) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
     this.#refused.delete(id)
     this.uncount(entry.held)
+    this.watching.tell(entry.topic)?.forgotten(id)
     this.#events.counted()
     return entry
   }
@@ -202,12 +229,14 @@ class MemoryTopicOutbox implements TopicOutbox {
     const sequence = ++this.#sequence
     const receipt = new PendingReceipt(publisher.id, sequence, inMemory)
     publisher.add({ sequence, line, key, origin: publisher.id, number: sequence, receipt })
+    this.#backend.watching.tell(this.#name)?.added(receipt.id, line, key)
     this.#changed()
     return receipt
   }
 
   adopt(message: Omit<Held, 'sequence'>): void {
     this.publisher().add({ ...message, sequence: ++this.#sequence })
+    this.#backend.watching.tell(this.#name)?.added(message.receipt.id, message.line, message.key)
     this.#changed()
   }
 
@@ -223,6 +252,7 @@ class MemoryTopicOutbox implements TopicOutbox {
         }
         this.#backend.uncount(held)
         const offset = fate.offset === undefined ? undefined : fate.offset + held.sequence - fate.first
+        this.#backend.watching.tell(this.#name)?.acked(held.receipt.id, offset)
         held.receipt.ack(offset, fate.fate === 'duplicate', epoch)
       }
     }

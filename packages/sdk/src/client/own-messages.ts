@@ -85,6 +85,12 @@ export class OwnMessages {
     return own
   }
 
+  /** What is not stored yet. */
+  each(topic: string, see: (id: string, line: string, key: string | undefined) => void): void {
+    for (const own of this.#waiting.values())
+      if (own.topic === topic && own.line !== undefined) see(own.id, own.line, own.key)
+  }
+
   /** Resolves when everything published before is stored, or cannot be. */
   write(): Promise<void> {
     return this.#writer.run()

@@ -200,7 +200,7 @@ class Relayed implements Subscriber {
 
 const factsOf = ({ epoch, more, gap }: HistoryResult) => ({ epoch, more, ...(gap && { gap }) })
 
-const rangeOf = ({ first, next, runs, messages }: Omit<DeliverParams, 'subscription' | 'through'>) => ({
+export const rangeOf = ({ first, next, runs, messages }: Omit<DeliverParams, 'subscription' | 'through'>) => ({
   first,
   next,
   runs: JSON.stringify(runs).slice(1, -1),

@@ -1,12 +1,13 @@
 import type { Retention } from '../broker/retention.ts'
 import { inProcessLinks } from '../link/in-process.ts'
-import type { OpenLink } from '../link/link.ts'
-import { TabLinks } from '../link/tab-links.ts'
+import type { Link, LinkEvents, OpenLink } from '../link/link.ts'
+import { type Home, TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { hash, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
+import { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { Election } from './election.ts'
@@ -14,6 +15,11 @@ import { MessError } from './errors.ts'
 import type { Homes } from './homes.ts'
 import type { Parts, PartsEvents, Status, TopicConnection } from './mess.ts'
 import type { Relay } from './relay.ts'
+import type { ReplicaHome } from './replica.ts'
+import type { Feed, FeedEvents } from './view.ts'
+
+/** Begins what a link to the copy of a topic is asked for by: how much to keep, and the topic. No topic begins so. */
+const COPY = '#'
 
 export interface TabOptions {
   readonly url: string | undefined
@@ -42,6 +48,7 @@ export class TabParts implements Parts {
   /** How the leader is connected; what it did not tell of is not known. */
   readonly #uplinks = new Map<string, TopicConnection>()
   readonly #relays = new Map<string, Relay>()
+  readonly #replicas = new Map<string, ReplicaHome>()
   readonly #started: Promise<void>
   #name = ''
   #alone = false
@@ -100,7 +107,7 @@ export class TabParts implements Parts {
 
   /** Whether links go to the server from here, so that a token is of use. */
   direct(): boolean {
-    return this.#alone || this.#election.leading
+    return this.#alone || this.#links.leads
   }
 
   /** How a topic is connected beyond this tab's own link. */
@@ -182,7 +189,16 @@ export class TabParts implements Parts {
           new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { retryable: true, cause }),
         )
       this.#lead(homesOnDisk(this.#database as Database, { retention: this.#options.retention, term, onFailed }))
-    } else this.#links.renew({ open: this.#server as OpenLink, homeOf: (topic) => this.#relay(topic) })
+    } else {
+      const server = this.#server as OpenLink
+      const homeOf = (topic: string): Promise<Home> =>
+        topic.startsWith(COPY) ? this.#replica(topic) : this.#relay(topic)
+      const inHere = inProcessLinks(homeOf)
+      this.#links.renew({
+        open: (topic, ...rest) => (topic.startsWith(COPY) ? inHere : server)(topic, ...rest),
+        homeOf,
+      })
+    }
   }
 
   async #elected(term: number): Promise<void> {
@@ -207,11 +223,36 @@ export class TabParts implements Parts {
     return relay
   }
 
+  async #replica(name: string): Promise<ReplicaHome> {
+    const { ReplicaHome } = await import('./replica.ts')
+    const [maxMessages, topic] = name.slice(COPY.length).split(' ') as [string, string]
+    const home =
+      this.#replicas.get(topic) ??
+      new ReplicaHome(topic, this.#events.connect(topic), new IndexedDBReplicas(this.#database as Database))
+    this.#replicas.set(topic, home)
+    return home.keep(Number(maxMessages))
+  }
+
+  async feed(
+    topic: string,
+    { maxMessages, last }: { maxMessages: number; last: number },
+    events: FeedEvents,
+  ): Promise<Feed | undefined> {
+    await this.#started
+    if (this.local || this.#alone) return undefined
+    const { ReplicaFeed } = await import('./replica-feed.ts')
+    const store = new IndexedDBReplicas(this.#database as Database)
+    const open = (linkEvents: LinkEvents): Link => this.open(`${COPY}${maxMessages} ${topic}`, undefined, linkEvents)
+    return new ReplicaFeed({ topic, last, store, open, events })
+  }
+
   #deposed(): void {
     this.outbox.resign()
     this.#homes?.close()
     this.#homes = undefined
     this.#relays.clear()
+    for (const replica of this.#replicas.values()) replica.stop()
+    this.#replicas.clear()
   }
 
   /** Whatever went through the last leader goes through the next one. */

@@ -10,13 +10,40 @@ import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
 import { type Message, Walk } from './message.ts'
 import { MessageIterator } from './messages.ts'
+import type { OwnWatcher } from './outbox.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { Subscribing, type Subscription } from './subscription.ts'
+import type { Feed, FeedEvents, Shown } from './view.ts'
 
 export interface TopicOptions<I, O> {
   /** Checks what is published and what is delivered; handlers get its output. Must answer at once. */
   readonly schema?: StandardSchema<I, O>
+  /**
+   * Keep the newest messages on this device, so that {@link Topic.view} shows them without a network. Where topics live in the
+   * browser they are there anyway; without durable storage nothing is kept.
+   */
+  readonly replica?: ReplicaOptions
+}
+
+export interface ReplicaOptions {
+  /** So many at least, 1 to {@link LIMITS.replicaMessages}. */
+  readonly maxMessages: number
+}
+
+export interface ViewOptions {
+  /** Show the newest messages only, so many at most. Default: what the replica keeps, else 100. */
+  readonly last?: number
+  /** Ends the view, like `stop()`. */
+  readonly signal?: AbortSignal
+}
+
+/** A running view. */
+export interface View extends Disposable {
+  /** Resolves when it runs; the first list may come later, or before. */
+  readonly ready: Promise<void>
+  /** The listener is not called any more. Idempotent. */
+  stop(): void
 }
 
 export interface PublishOptions {
@@ -71,6 +98,11 @@ export interface Topic<I, O = I> {
   subscribe(handler: (message: Message<O>) => void | Promise<void>, options?: SubscribeOptions): Subscription
   /** The same as an iterator: asking for the next message marks the last one as handled; leaving the loop does not. */
   messages(options?: SubscribeOptions): AsyncIterableIterator<Message<O>> & Subscription
+  /**
+   * One list of the newest stored messages and, behind them, own ones that are not stored at the topic's home yet, or were refused.
+   * The listener gets the whole list whenever it changes; an own message keeps its id when it turns from pending to stored.
+   */
+  view(listener: (list: readonly Shown<I, O>[]) => void, options?: ViewOptions): View
   /** One page of what is kept. What does not fit the schema is left out, with an `error` event. */
   history(options?: HistoryOptions): Promise<Page<O>>
 }
@@ -79,6 +111,13 @@ export interface Topic<I, O = I> {
 export interface TopicHost {
   channel(topic: string): Channel
   readonly cursors: CursorStore
+  watch(topic: string, watcher: OwnWatcher): () => void
+  /** Shows the copy that is kept here, if there can be one. */
+  feed(
+    topic: string,
+    options: ReplicaOptions & { readonly last: number },
+    events: FeedEvents,
+  ): Promise<Feed | undefined>
   report(error: MessError): void
   track(subscription: Subscription): void
 }
@@ -86,9 +125,14 @@ export interface TopicHost {
 const anything = (value: unknown): unknown => value
 
 /** @throws {MessError} `bad_name` */
-export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: TopicOptions<I, O> = {}): Topic<I, O> {
+export function makeTopic<I, O>(
+  host: TopicHost,
+  name: string,
+  { schema, replica }: TopicOptions<I, O> = {},
+): Topic<I, O> {
   const fault = nameFault(name)
   if (fault) throw new MessError('bad_name', `The topic name ${fault}`)
+  if (replica) checkCount(replica.maxMessages, 'maxMessages')
   const read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as (
     raw: unknown,
   ) => O
@@ -115,6 +159,18 @@ export function makeTopic<I, O>(host: TopicHost, name: string, { schema }: Topic
         subscribe(handler, { ...options, onGap: options.onGap ?? onGap }),
       )
       return iterator
+    },
+    view(listener, { last = replica?.maxMessages ?? 100, signal } = {}) {
+      checkCount(last, 'last')
+      const abort = new AbortController()
+      const ended = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal
+      // Loaded by who shows something.
+      const ready = import('./view.ts').then(({ Viewing }) =>
+        new Viewing<I, O>(host, name, { read, last, listener }).start(replica, ended),
+      )
+      ready.catch((cause: unknown) => host.report(new MessError('storage_lost', 'The view could not start', { cause })))
+      const stop = (): void => abort.abort()
+      return { ready, stop, [Symbol.dispose]: stop }
     },
     async history(options = {}) {
       const { limit = 100, reverse = false, from, signal } = options
@@ -162,6 +218,11 @@ function checkKey(key: string | undefined): string | undefined {
   if (key === undefined) return undefined
   if (typeof key === 'string' && key !== '' && key.isWellFormed() && utf8Bytes(key) <= LIMITS.keyBytes) return key
   throw new MessError('bad_option', `key: a well-formed text of 1 to ${LIMITS.keyBytes} bytes`)
+}
+
+function checkCount(count: number, what: string): void {
+  if (!Number.isSafeInteger(count) || count < 1 || count > LIMITS.replicaMessages)
+    throw new MessError('bad_option', `${what}: 1 to ${LIMITS.replicaMessages}`)
 }
 
 function checkWait(waitMs = 0): void {

@@ -1,11 +1,11 @@
-import type { TopicHome } from '../broker/home.ts'
 import { NOBODY } from '../broker/machine.ts'
 import type { OpenLink } from './link.ts'
+import type { Home } from './tab-links.ts'
 
 /** Links to homes in this process. Frames are handed over at once: a publish has been delivered when its flush returns. */
-export function inProcessLinks(homeOf: (topic: string) => Promise<TopicHome>): OpenLink {
+export function inProcessLinks(homeOf: (topic: string) => Promise<Home>): OpenLink {
   return (topic, _token, events) => {
-    let home: TopicHome | undefined
+    let home: Home | undefined
     let link: number | undefined
     let open = true
     const end = (): void => {

@@ -58,6 +58,11 @@ export class TabLinks {
     return this.#outgoing.size > 0
   }
 
+  /** Whether links go out from here. */
+  get leads(): boolean {
+    return this.#lead !== undefined
+  }
+
   readonly open: OpenLink = (topic, token, events) => {
     const link = ++this.#lastLink
     const outgoing: Outgoing = { events, peer: undefined, inner: undefined }
@@ -129,11 +134,12 @@ export class TabLinks {
     const home = await this.#lead.homeOf(topic).catch(() => lost(1006))
     if (!home || this.#incoming.get(key) !== incoming) return
     incoming.home = home
+    // First, since a home may have something to say at once.
+    this.#bus.post('opened', { link }, from)
     incoming.number = home.attach(
       { send: (text) => this.#bus.post('down', { link, text }, from), close: lost },
       { identity: NOBODY, greeted: false, subscriptions: [] },
     )
-    this.#bus.post('opened', { link }, from)
   }
 
   #end(key: string): void {

@@ -61,6 +61,8 @@ export const LIMITS = {
   /** Unacked and refused messages of one client, in memory or on disk; above it `outbox_full`. */
   outboxMessages: 100_000,
   outboxBytes: 64 * 1024 * 1024,
+  /** What a replica keeps, and a view shows, at most. */
+  replicaMessages: 100_000,
   /** Newest acks kept on disk per topic, for tabs that were not listening when they came. */
   outboxAcks: 256,
 } as const

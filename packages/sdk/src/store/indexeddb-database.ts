@@ -17,6 +17,8 @@ export const STORES = [
   'heads',
   'bodies',
   'checkpoints',
+  'replicas',
+  'copies',
 ] as const
 
 export type StoreName = (typeof STORES)[number]

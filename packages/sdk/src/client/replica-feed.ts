@@ -1,0 +1,86 @@
+import type { Link, OpenLink } from '../link/link.ts'
+import { complain } from '../platform.ts'
+import type { Range } from '../protocol/answers.ts'
+import type { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
+import type { Received } from './message.ts'
+import type { ReplicaNews } from './replica.ts'
+import type { Feed, FeedEvents } from './view.ts'
+
+export interface ReplicaFeedOptions {
+  readonly topic: string
+  readonly last: number
+  readonly store: IndexedDBReplicas
+  /** Opens a link to the tab that keeps the copy. */
+  readonly open: (events: Parameters<OpenLink>[2]) => Link
+  readonly events: FeedEvents
+}
+
+/**
+ * Shows the copy of a topic that the leading tab keeps: what is on the disk at once, also without a network; then what the leader says
+ * was added. Where that does not follow, the copy is read again: the disk is the truth.
+ */
+export class ReplicaFeed implements Feed {
+  readonly #options: ReplicaFeedOptions
+  #epoch = ''
+  #next = -1
+  #link: Link | undefined
+  #stopped = false
+  #work: Promise<void>
+
+  constructor(options: ReplicaFeedOptions) {
+    this.#options = options
+    this.#work = this.#read().catch(complain)
+    this.#open()
+  }
+
+  /** Lost as often as the leader changes; who is lost asks again. */
+  #open(): void {
+    if (this.#stopped) return
+    const link = this.#options.open({
+      opened() {},
+      heard: (text) => {
+        this.#work = this.#work
+          .then(() => this.#hear(JSON.parse(text) as ReplicaNews))
+          .catch(complain)
+          .then(() => link.send('taken'))
+      },
+      lost: () => {
+        if (this.#link === link) this.#open()
+      },
+    })
+    this.#link = link
+  }
+
+  async #hear({ epoch, next, added, gone }: ReplicaNews): Promise<void> {
+    if (this.#stopped) return
+    if (gone) {
+      this.#next = -1
+      this.#options.events.reset(0)
+    } else if (epoch === this.#epoch && added?.first === this.#next) {
+      this.#next = next
+      this.#options.events.add(added, epoch)
+    } else if (epoch !== this.#epoch || next !== this.#next) await this.#read()
+  }
+
+  async #read(): Promise<void> {
+    const { store, topic, last, events } = this.#options
+    const copy = await store.read(topic, last)
+    if (!copy || this.#stopped) return
+    this.#epoch = copy.epoch
+    this.#next = copy.next
+    events.reset(copy.next)
+    for (const range of copy.ranges) events.add(receivedOf(range), copy.epoch)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#link?.close()
+  }
+}
+
+const receivedOf = ({ first, next, runs, body }: Range): Received => ({
+  first,
+  next,
+  runs: JSON.parse(`[${runs}]`),
+  messages: JSON.parse(`[${body}]`),
+})
