@@ -2,7 +2,7 @@
 import { ANNOUNCED_LIMITS, LIMITS } from '../packages/sdk/src/protocol/limits.ts'
 import { assertSame, docsOf, table } from './docs-source.mjs'
 
-const SOURCE = 'packages/sdk/src/protocol/limits.ts'
+const FOLDER = 'packages/sdk/src/protocol'
 
 /** `over`: what goes over it meets. `what`: where the source leaves it to the name. */
 const GROUPS = [
@@ -109,12 +109,15 @@ const GROUPS = [
 export function limitTables() {
   const described = GROUPS.flatMap(({ limits }) => Object.keys(limits))
   assertSame('scripts/docs-limits.mjs', { described, existing: Object.keys(LIMITS) })
-  const docs = docsOf(SOURCE).get('LIMITS')?.members
+  const docs = new Map([
+    ...(docsOf(`${FOLDER}/client-limits.ts`).get('CLIENT_LIMITS')?.members ?? []),
+    ...(docsOf(`${FOLDER}/limits.ts`).get('LIMITS')?.members ?? []),
+  ])
   return GROUPS.map(({ title, limits }) => {
     const rows = Object.entries(limits).map(([name, { what, over }]) => [
       `<a id="${name}"></a>\`${name}\`${ANNOUNCED_LIMITS.includes(name) ? ' ¹' : ''}`,
       sizeOf(name, LIMITS[name]),
-      what ?? docs?.get(name) ?? '',
+      what ?? docs.get(name) ?? '',
       over,
     ])
     return `## ${title}\n\n${table(['name', 'value', 'what it bounds', 'above it'], rows)}`

@@ -1,6 +1,6 @@
 import type { TabBus } from '../link/tabs.ts'
 import { pause, soon } from '../platform.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
 import { entryOf, failureOf } from './durable-errors.ts'
@@ -254,7 +254,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   add({ name, origin }: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
     const count = this.unsent + this.refused
     const chars = this.#held.bytes + this.#own.chars + line.length
-    if (count >= LIMITS.outboxMessages || chars > LIMITS.outboxBytes) {
+    if (count >= CLIENT_LIMITS.outboxMessages || chars > CLIENT_LIMITS.outboxBytes) {
       throw new MessError('outbox_full', `The outbox holds ${count} messages`, { scope: 'mess' })
     }
     this.#events.counted()

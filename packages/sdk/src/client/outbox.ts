@@ -1,7 +1,7 @@
 import { randomName } from '../platform.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
@@ -115,7 +115,7 @@ export class MemoryOutbox implements OutboxBackend {
   /** @throws {MessError} `outbox_full` */
   count(line: string): void {
     const bytes = this.#bytes + line.length
-    if (this.#count >= LIMITS.outboxMessages || bytes > LIMITS.outboxBytes) {
+    if (this.#count >= CLIENT_LIMITS.outboxMessages || bytes > CLIENT_LIMITS.outboxBytes) {
       throw new MessError(
         'outbox_full',
         `The outbox holds ${this.#count} messages; wait for acks, or retry or discard refused ones`,

@@ -1,5 +1,5 @@
 import { Alarm, elapsed } from '../platform.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 
 /** An application that has not answered after this long, in ms, is asked again later. */
 const PATIENCE_MS = 30_000
@@ -44,8 +44,8 @@ export class Tokens {
     patience.set(elapsed() + PATIENCE_MS)
     try {
       const token = await Promise.race([ask({ why, signal }), aborted(signal)])
-      if (typeof token !== 'string' || token === '' || token.length > LIMITS.tokenBytes) {
-        throw new TypeError(`The token callback must answer with a string of 1 to ${LIMITS.tokenBytes} bytes`)
+      if (typeof token !== 'string' || token === '' || token.length > CLIENT_LIMITS.tokenBytes) {
+        throw new TypeError(`The token callback must answer with a string of 1 to ${CLIENT_LIMITS.tokenBytes} bytes`)
       }
       this.#token = token
       return token

@@ -1,6 +1,6 @@
 import { Alarm, elapsed } from '../platform.ts'
 import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
 import { utf8Bytes } from '../protocol/text.ts'
@@ -47,7 +47,7 @@ export interface View extends Disposable {
 }
 
 export interface PublishOptions {
-  /** A name inside the topic, at most {@link LIMITS.keyBytes} bytes. */
+  /** A name inside the topic, at most {@link CLIENT_LIMITS.keyBytes} bytes. */
   readonly key?: string
   /** Give up waiting for the ack after this long, in ms; the message stays in the outbox. Default: wait. */
   readonly waitMs?: number
@@ -71,7 +71,7 @@ export interface SubscribeOptions {
 export interface HistoryOptions {
   /** Forwards from here (default: the oldest kept), or backwards from before here (default: the newest). */
   readonly from?: Cursor
-  /** At most this many messages, 1 to {@link LIMITS.historyMessages}. Default 100. */
+  /** At most this many messages, 1 to {@link CLIENT_LIMITS.historyMessages}. Default 100. */
   readonly limit?: number
   readonly reverse?: boolean
   readonly signal?: AbortSignal
@@ -90,7 +90,7 @@ export interface Topic<I, O = I> {
   readonly name: string
   /**
    * Append one message. Returns at once, also offline; the receipt resolves when the message is durable at the topic's home.
-   * @param data a JSON value, at most {@link LIMITS.messageBytes} bytes encoded
+   * @param data a JSON value, at most {@link CLIENT_LIMITS.messageBytes} bytes encoded
    * @throws {MessError} `bad_payload`, `too_deep`, `message_too_large`, `outbox_full`, `bad_option`; {@link SchemaError}
    */
   publish(data: I, options?: PublishOptions): Receipt
@@ -174,8 +174,8 @@ export function makeTopic<I, O>(
     },
     async history(options = {}) {
       const { limit = 100, reverse = false, from, signal } = options
-      if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.historyMessages)
-        throw new MessError('bad_option', `limit: 1 to ${LIMITS.historyMessages}`)
+      if (!Number.isInteger(limit) || limit < 1 || limit > CLIENT_LIMITS.historyMessages)
+        throw new MessError('bad_option', `limit: 1 to ${CLIENT_LIMITS.historyMessages}`)
       checkCursor(from)
       const channel = host.channel(name)
       const page = await channel.history({ limit, reverse, ...(from !== undefined && { from }) }, signal)
@@ -204,10 +204,10 @@ function encode(data: unknown): string {
   const fault = payloadFault(data)
   if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
   const line = JSON.stringify(data)
-  if (line.length * 3 > LIMITS.messageBytes && utf8Bytes(line) > LIMITS.messageBytes) {
+  if (line.length * 3 > CLIENT_LIMITS.messageBytes && utf8Bytes(line) > CLIENT_LIMITS.messageBytes) {
     throw new MessError(
       'message_too_large',
-      `The message has ${utf8Bytes(line)} bytes; ${LIMITS.messageBytes} are allowed (messageBytes)`,
+      `The message has ${utf8Bytes(line)} bytes; ${CLIENT_LIMITS.messageBytes} are allowed (messageBytes)`,
       { scope: 'message' },
     )
   }
@@ -216,8 +216,8 @@ function encode(data: unknown): string {
 
 function checkKey(key: string | undefined): string | undefined {
   if (key === undefined) return undefined
-  if (typeof key === 'string' && key !== '' && key.isWellFormed() && utf8Bytes(key) <= LIMITS.keyBytes) return key
-  throw new MessError('bad_option', `key: a well-formed text of 1 to ${LIMITS.keyBytes} bytes`)
+  if (typeof key === 'string' && key !== '' && key.isWellFormed() && utf8Bytes(key) <= CLIENT_LIMITS.keyBytes) return key
+  throw new MessError('bad_option', `key: a well-formed text of 1 to ${CLIENT_LIMITS.keyBytes} bytes`)
 }
 
 function checkCount(count: number, what: string): void {

@@ -1,27 +1,21 @@
+import { CLIENT_LIMITS } from './client-limits.ts'
+export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
+
 /**
  * Every bound in the system, with its unit in its name. What goes over one gets a typed error that names it (promise G10).
  * Nobody raises one without a new protocol version.
  */
 export const LIMITS = {
-  /** One payload as JSON text in UTF-8. A stored row holds several and stays far below SQLite's 2 MB on Durable Objects. */
-  messageBytes: 256 * 1024,
+  ...CLIENT_LIMITS,
+
   /** One frame either way. The runtime takes 32 MiB; four such senders at once would fill an object's 128 MB. */
   frameBytes: 1024 * 1024,
-  messagesPerFrame: 1_000,
-  /** Nesting of arrays and objects. `JSON.parse` reads 200,000 levels that `JSON.stringify` cannot write back. */
-  payloadDepth: 64,
-
-  nameBytes: 200,
-  nameLevels: 8,
-  levelChars: 64,
-  keyBytes: 256,
   publisherChars: 64,
 
   /** What a subscriber may have received without having handled it. The broker overdraws by one frame at most. */
   creditBytes: 1024 * 1024,
   /** One page read from a store for a subscriber that is behind, or for history. Leaves room for the frame around it. */
   pageBytes: 768 * 1024,
-  historyMessages: 1_000,
   /** History that one link may ask for at once, and per second after that: nobody gives credit for pages. */
   historyBytes: 8 * 1024 * 1024,
   historyBytesPerSecond: 1024 * 1024,
@@ -40,7 +34,6 @@ export const LIMITS = {
 
   /** Accepted and not yet durable, per topic; above it `busy`. */
   undurableBytes: 8 * 1024 * 1024,
-  rowBytes: 512 * 1024,
   /** The last row is extended in place while it is this small and this young, so that trimming deletes few rows. */
   tailBytes: 4 * 1024,
   tailMs: 60_000,
@@ -55,25 +48,5 @@ export const LIMITS = {
   trimSegments: 64,
   sweepMs: 3_600_000,
 
-  tokenBytes: 8 * 1024,
   linksPerTopic: 32_768,
-
-  /** Unacked and refused messages of one client, in memory or on disk; above it `outbox_full`. */
-  outboxMessages: 100_000,
-  outboxBytes: 64 * 1024 * 1024,
-  /** What a replica keeps, and a view shows, at most. */
-  replicaMessages: 100_000,
-  /** Newest acks kept on disk per topic, for tabs that were not listening when they came. */
-  outboxAcks: 256,
 } as const
-
-/** The bounds a client must know; the server says them in its answer to `hello`. */
-export const ANNOUNCED_LIMITS = [
-  'messageBytes',
-  'frameBytes',
-  'messagesPerFrame',
-  'payloadDepth',
-  'creditBytes',
-  'publisherWindow',
-] as const
-export type AnnouncedLimits = { readonly [K in (typeof ANNOUNCED_LIMITS)[number]]: number }

@@ -1,4 +1,4 @@
-import { LIMITS } from './limits.ts'
+import { CLIENT_LIMITS } from './client-limits.ts'
 
 const LEVEL = /^[A-Za-z0-9_.-]+$/
 
@@ -8,12 +8,12 @@ const LEVEL = /^[A-Za-z0-9_.-]+$/
  */
 export function nameFault(name: unknown): string | undefined {
   if (typeof name !== 'string') return 'is not a string'
-  if (name.length > LIMITS.nameBytes) return `is longer than ${LIMITS.nameBytes} bytes`
+  if (name.length > CLIENT_LIMITS.nameBytes) return `is longer than ${CLIENT_LIMITS.nameBytes} bytes`
   const levels = name.split('/')
-  if (levels.length > LIMITS.nameLevels) return `has more than ${LIMITS.nameLevels} levels`
+  if (levels.length > CLIENT_LIMITS.nameLevels) return `has more than ${CLIENT_LIMITS.nameLevels} levels`
   for (const level of levels) {
     if (level === '') return 'has an empty level'
-    if (level.length > LIMITS.levelChars) return `has a level of more than ${LIMITS.levelChars} characters`
+    if (level.length > CLIENT_LIMITS.levelChars) return `has a level of more than ${CLIENT_LIMITS.levelChars} characters`
     if (level === '.' || level === '..') return `has the level "${level}"`
     if (!LEVEL.test(level)) return 'has a character other than A-Z a-z 0-9 _ - .'
   }

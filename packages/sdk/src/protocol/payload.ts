@@ -1,5 +1,5 @@
 import type { ErrorCode } from './error-codes.ts'
-import { LIMITS } from './limits.ts'
+import { CLIENT_LIMITS } from './client-limits.ts'
 
 /**
  * What a payload may be: a JSON value that reads back as it was written. {@link payloadFault} judges a value before it is
@@ -45,8 +45,8 @@ function search(value: unknown, depth: number): Found | undefined {
 }
 
 function searchObject(value: object, depth: number): Found | undefined {
-  if (depth > LIMITS.payloadDepth)
-    return found(`is nested deeper than ${LIMITS.payloadDepth} levels, or contains itself`, 'too_deep')
+  if (depth > CLIENT_LIMITS.payloadDepth)
+    return found(`is nested deeper than ${CLIENT_LIMITS.payloadDepth} levels, or contains itself`, 'too_deep')
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
     return search((value as { toJSON(key: string): unknown }).toJSON(''), depth)
   }
@@ -77,7 +77,7 @@ function searchObject(value: object, depth: number): Found | undefined {
 const ODD = [Map, Set, WeakMap, WeakSet, Promise, RegExp, Error, ArrayBuffer, Number, String, Boolean, BigInt, Symbol]
 
 /** A line shorter than this cannot be nested too deeply: it takes two brackets a level. */
-const SHALLOW_CHARS = 2 * LIMITS.payloadDepth + 1
+const SHALLOW_CHARS = 2 * CLIENT_LIMITS.payloadDepth + 1
 
 /** Why a line is not one payload, or `undefined`. The value is looked into only where a count or an escape says it could matter. */
 export function lineFault(line: string): PayloadFault | undefined {
@@ -89,7 +89,7 @@ export function lineFault(line: string): PayloadFault | undefined {
   }
   // Frames are well-formed text where they came over a wire; inside a process halves of pairs can also stand there unescaped.
   const suspect =
-    (line.length >= SHALLOW_CHARS && openings(line) > LIMITS.payloadDepth) ||
+    (line.length >= SHALLOW_CHARS && openings(line) > CLIENT_LIMITS.payloadDepth) ||
     line.includes('\\u') ||
     !line.isWellFormed()
   return suspect ? valueFault(value, 0) : undefined
@@ -111,8 +111,8 @@ function valueFault(value: unknown, depth: number): PayloadFault | undefined {
   if (typeof value === 'string')
     return value.isWellFormed() ? undefined : lineFound('a string of the payload holds half of a surrogate pair')
   if (typeof value !== 'object' || value === null) return undefined
-  if (depth + 1 > LIMITS.payloadDepth)
-    return { code: 'too_deep', message: `the payload is nested deeper than ${LIMITS.payloadDepth} levels` }
+  if (depth + 1 > CLIENT_LIMITS.payloadDepth)
+    return { code: 'too_deep', message: `the payload is nested deeper than ${CLIENT_LIMITS.payloadDepth} levels` }
   for (const [key, item] of Object.entries(value)) {
     const fault =
       (key.isWellFormed() ? undefined : lineFound('a key of the payload holds half of a surrogate pair')) ??

@@ -1,7 +1,7 @@
 import { randomName } from '../platform.ts'
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
-import { LIMITS } from '../protocol/limits.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { ask, type Database, keysOf, type Stores } from './indexeddb-database.ts'
 import {
   type AckRange,
@@ -75,7 +75,7 @@ export class IndexedDBOutbox {
       let to = from
       for (
         let chars = 0;
-        to < lines.length && to - from < LIMITS.messagesPerFrame && (to === from || chars < LIMITS.rowBytes);
+        to < lines.length && to - from < CLIENT_LIMITS.messagesPerFrame && (to === from || chars < CLIENT_LIMITS.rowBytes);
         to++
       )
         chars += (lines[to] as string).length
@@ -129,7 +129,7 @@ export class IndexedDBOutbox {
           topics.put({ ...counter, settled: Math.max(settled, counter.settled) }, topic)
           outbox.delete(keysOf(topic, undefined, below))
           const ring: AckRange[] = (await ask(acks.get(topic))) ?? []
-          acks.put([...ring, ...newest].slice(-LIMITS.outboxAcks), topic)
+          acks.put([...ring, ...newest].slice(-CLIENT_LIMITS.outboxAcks), topic)
         }
       },
     )
