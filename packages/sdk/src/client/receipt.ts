@@ -39,6 +39,8 @@ const ignore = (): void => {}
  * never looked at, and a promise that nobody asked for costs more than twice the rest of a receipt (bench/receipt.ts).
  */
 class PendingReceipt {
+  declare readonly catch: Receipt['catch']
+  declare readonly finally: Receipt['finally']
   readonly #origin: string
   readonly #number: number
   #fate: Fate | Error | undefined
@@ -68,14 +70,6 @@ class PendingReceipt {
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.#made().then(onAck, onError)
-  }
-
-  catch<B>(onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<Ack | B> {
-    return this.#made().catch(onError)
-  }
-
-  finally(onEnd?: (() => void) | null): Promise<Ack> {
-    return this.#made().finally(onEnd)
   }
 
   get [Symbol.toStringTag](): string {
@@ -115,7 +109,7 @@ class PendingReceipt {
   }
 }
 
-// So that `receipt instanceof Promise` tells tools what it is.
+// `catch` and `finally` are those of every promise and ask `then`; and `receipt instanceof Promise` tells tools what it is.
 Object.setPrototypeOf(PendingReceipt.prototype, Promise.prototype)
 
 export { PendingReceipt }
