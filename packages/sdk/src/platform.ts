@@ -113,35 +113,26 @@ export function isFree(name: string): Promise<boolean> {
 /** The page is put away or frozen, perhaps to come back as it was, and comes back. */
 export function onPage({ hide, show }: { hide: () => void; show: () => void }): () => void {
   if (!hasPage()) return () => {}
-  addEventListener('pagehide', hide)
-  addEventListener('pageshow', show)
-  document.addEventListener('freeze', hide)
-  document.addEventListener('resume', show)
-  return () => {
-    removeEventListener('pagehide', hide)
-    removeEventListener('pageshow', show)
-    document.removeEventListener('freeze', hide)
-    document.removeEventListener('resume', show)
-  }
+  const end = new AbortController()
+  const { signal } = end
+  addEventListener('pagehide', hide, { signal })
+  addEventListener('pageshow', show, { signal })
+  document.addEventListener('freeze', hide, { signal })
+  document.addEventListener('resume', show, { signal })
+  return () => end.abort()
 }
 
 /** What the browser says about network and page; hints that shorten a wait and prove nothing. */
 export function onHint(listener: () => void): () => void {
-  const target = globalThis as {
-    addEventListener?: typeof addEventListener
-    removeEventListener?: typeof removeEventListener
-    document?: Document
+  const { document } = globalThis as { document?: Document }
+  if (!document) return () => {}
+  const end = new AbortController()
+  const { signal } = end
+  addEventListener('online', listener, { signal })
+  addEventListener('pageshow', listener, { signal })
+  const visible = (): void => {
+    if (document.visibilityState === 'visible') listener()
   }
-  if (!target.document || !target.addEventListener) return () => {}
-  const visible = () => {
-    if (target.document?.visibilityState === 'visible') listener()
-  }
-  target.addEventListener('online', listener)
-  target.addEventListener('pageshow', listener)
-  target.document.addEventListener('visibilitychange', visible)
-  return () => {
-    target.removeEventListener?.('online', listener)
-    target.removeEventListener?.('pageshow', listener)
-    target.document?.removeEventListener('visibilitychange', visible)
-  }
+  document.addEventListener('visibilitychange', visible, { signal })
+  return () => end.abort()
 }

@@ -203,28 +203,25 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     refused: parts?.outbox.refused ?? 0,
   })
 
-  const settled = async (waitMs: number): Promise<void> => {
-    const until = elapsed() + waitMs
-    while ((parts?.outbox.unsent ?? 0) > 0 && elapsed() < until)
-      await new Promise<void>((resolve) => once(until, resolve))
-  }
-
-  /** Until the counts change, or time is up. */
-  const once = (until: number, resolve: () => void): void => {
-    const off = emitter.on('status', () => done())
-    const alarm = new Alarm(() => done())
-    const done = (): void => {
-      off()
-      alarm.clear()
-      resolve()
-    }
-    alarm.set(until)
-  }
+  /** Until nothing waits any more, or time is up. */
+  const settled = (waitMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      const done = (): void => {
+        off()
+        alarm.clear()
+        resolve()
+      }
+      const off = emitter.on('status', ({ unsent }) => {
+        if (unsent === 0) done()
+      })
+      const alarm = new Alarm(done)
+      alarm.set(elapsed() + waitMs)
+    })
 
   const close = (waitMs: number): Promise<{ unsent: number }> => {
     closing ??= (async () => {
-      if (waitMs > 0) await settled(waitMs)
-      const unsent = parts?.outbox.unsent ?? 0
+      if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
+      const { unsent } = status()
       // The first thing: each writes down how far it has come.
       for (const subscription of [...subscriptions]) subscription.stop()
       closed = true

@@ -3,7 +3,6 @@ import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
-import { utf8Bytes } from '../protocol/text.ts'
 import type { Channel } from './channel.ts'
 import type { RawMessage, Verdict } from './consumer.ts'
 import type { CursorStore } from './cursors.ts'
@@ -27,7 +26,7 @@ export interface TopicOptions<I, O> {
 }
 
 export interface ReplicaOptions {
-  /** So many at least, 1 to {@link LIMITS.replicaMessages}. */
+  /** So many at least, 1 to {@link CLIENT_LIMITS.replicaMessages}. */
   readonly maxMessages: number
 }
 
@@ -204,25 +203,28 @@ function encode(data: unknown): string {
   const fault = payloadFault(data)
   if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
   const line = JSON.stringify(data)
-  if (line.length * 3 > CLIENT_LIMITS.messageBytes && utf8Bytes(line) > CLIENT_LIMITS.messageBytes) {
-    throw new MessError(
-      'message_too_large',
-      `The message has ${utf8Bytes(line)} bytes; ${CLIENT_LIMITS.messageBytes} are allowed (messageBytes)`,
-      { scope: 'message' },
-    )
-  }
-  return line
+  if (fits(line, CLIENT_LIMITS.messageBytes)) return line
+  throw new MessError(
+    'message_too_large',
+    `The message has ${utf8Bytes(line)} bytes; ${CLIENT_LIMITS.messageBytes} are allowed (messageBytes)`,
+    { scope: 'message' },
+  )
 }
 
 function checkKey(key: string | undefined): string | undefined {
   if (key === undefined) return undefined
-  if (typeof key === 'string' && key !== '' && key.isWellFormed() && utf8Bytes(key) <= CLIENT_LIMITS.keyBytes) return key
+  if (typeof key === 'string' && key !== '' && key.isWellFormed() && fits(key, CLIENT_LIMITS.keyBytes)) return key
   throw new MessError('bad_option', `key: a well-formed text of 1 to ${CLIENT_LIMITS.keyBytes} bytes`)
 }
 
+/** A UTF-16 unit makes at most 3 bytes, so that most texts need not be counted. */
+const fits = (text: string, bytes: number): boolean => text.length * 3 <= bytes || utf8Bytes(text) <= bytes
+
+const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length
+
 function checkCount(count: number, what: string): void {
-  if (!Number.isSafeInteger(count) || count < 1 || count > LIMITS.replicaMessages)
-    throw new MessError('bad_option', `${what}: 1 to ${LIMITS.replicaMessages}`)
+  if (!Number.isSafeInteger(count) || count < 1 || count > CLIENT_LIMITS.replicaMessages)
+    throw new MessError('bad_option', `${what}: 1 to ${CLIENT_LIMITS.replicaMessages}`)
 }
 
 function checkWait(waitMs = 0): void {
