@@ -1,9 +1,6 @@
-import type { Cursor } from '../protocol/cursor.ts'
-import { type Gap, GapError } from './errors.ts'
+import { GapError } from './errors.ts'
 import type { Message } from './message.ts'
-import type { Subscription } from './subscription.ts'
-
-type Start<T> = (handler: (message: Message<T>) => Promise<void>, onGap: (gap: Gap) => never) => Subscription
+import { Subscribing, type SubscriptionSetup } from './subscription.ts'
 
 type Answer<T> = IteratorResult<Message<T>>
 
@@ -11,8 +8,7 @@ type Answer<T> = IteratorResult<Message<T>>
  * A subscription as an iterator for one reader. It subscribes at once, holds one message at a time, and takes the next `next()`
  * as the sign that the last one was handled.
  */
-export class MessageIterator<T> implements AsyncIterableIterator<Message<T>>, Subscription {
-  readonly #subscription: Subscription
+export class MessageIterator<T> extends Subscribing<T> implements AsyncIterableIterator<Message<T>> {
   /** Every answer behind the last message: the end, or the error that ended it. */
   readonly #ended: Promise<Answer<T>>
   /** Whoever asked and has no answer yet. */
@@ -20,42 +16,18 @@ export class MessageIterator<T> implements AsyncIterableIterator<Message<T>>, Su
   #offered: { readonly message: Message<T>; readonly handled: () => void } | undefined
   #handled: (() => void) | undefined
 
-  constructor(start: Start<T>) {
-    this.#subscription = start(
-      (message) => this.#offer(message),
-      (gap) => {
+  constructor(setup: Omit<SubscriptionSetup<T>, 'handler'>) {
+    const onGap =
+      setup.options.onGap ??
+      ((gap) => {
         throw new GapError(gap)
-      },
-    )
-    this.#ended = this.#subscription.done.then(() => ({ done: true, value: undefined }))
+      })
+    super({ ...setup, options: { ...setup.options, onGap }, handler: (message) => this.#offer(message) })
+    this.#ended = this.done.then(() => ({ done: true, value: undefined }))
     const end = (): void => {
       for (const answer of this.#readers.splice(0)) answer(this.#ended)
     }
     this.#ended.then(end, end)
-  }
-
-  get state(): Subscription['state'] {
-    return this.#subscription.state
-  }
-
-  get cursor(): Cursor | undefined {
-    return this.#subscription.cursor
-  }
-
-  get ready(): Subscription['ready'] {
-    return this.#subscription.ready
-  }
-
-  get done(): Promise<void> {
-    return this.#subscription.done
-  }
-
-  stop(): void {
-    this.#subscription.stop()
-  }
-
-  [Symbol.dispose](): void {
-    this.stop()
   }
 
   [Symbol.asyncIterator](): this {

@@ -21,7 +21,7 @@ export interface Subscription extends Disposable {
   stop(): void
 }
 
-interface Setup<T> {
+export interface SubscriptionSetup<T> {
   readonly host: TopicHost
   readonly topic: string
   readonly handler: (message: Message<T>) => unknown
@@ -32,7 +32,7 @@ interface Setup<T> {
 export class Subscribing<T> implements Subscription, Subscriber {
   readonly ready: Promise<{ cursor: Cursor }>
   readonly done: Promise<void>
-  readonly #setup: Setup<T>
+  readonly #setup: SubscriptionSetup<T>
   readonly #consumer: Consumer<T>
   #started!: (start: { cursor: Cursor }) => void
   #neverStarted!: (error: MessError) => void
@@ -47,7 +47,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   #again: (() => void) | undefined
   readonly #onAbort = (): void => this.stop()
 
-  constructor(setup: Setup<T>) {
+  constructor(setup: SubscriptionSetup<T>) {
     this.#setup = setup
     this.ready = new Promise((resolve, reject) => {
       this.#started = resolve

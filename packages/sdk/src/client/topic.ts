@@ -136,11 +136,9 @@ export function makeTopic<I, O>(
     raw: unknown,
   ) => O
 
-  const subscribe = (handler: (message: Message<O>) => unknown, options: SubscribeOptions): Subscribing<O> => {
-    checkSubscribe(options)
-    const subscribing = new Subscribing<O>({ host, topic: name, handler, read, options })
-    host.track(subscribing)
-    return subscribing
+  const tracked = <S extends Subscription>(subscription: S): S => {
+    host.track(subscription)
+    return subscription
   }
 
   return {
@@ -152,12 +150,13 @@ export function makeTopic<I, O>(
       if (options?.waitMs !== undefined || options?.signal) limitWait(receipt, options)
       return receipt as unknown as Receipt
     },
-    subscribe: (handler, options = {}) => subscribe(handler, options),
+    subscribe(handler, options = {}) {
+      checkSubscribe(options)
+      return tracked(new Subscribing<O>({ host, topic: name, handler, read, options }))
+    },
     messages(options = {}) {
-      const iterator = new MessageIterator<O>((handler, onGap) =>
-        subscribe(handler, { ...options, onGap: options.onGap ?? onGap }),
-      )
-      return iterator
+      checkSubscribe(options)
+      return tracked(new MessageIterator<O>({ host, topic: name, read, options }))
     },
     view(listener, { last = replica?.maxMessages ?? 100, signal } = {}) {
       checkCount(last, 'last')
