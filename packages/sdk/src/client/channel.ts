@@ -36,7 +36,6 @@ export class Channel {
   readonly #options: ChannelOptions
   readonly #session: Session
   readonly #queue: SessionEvent[] = []
-  readonly #readers = new Set<Reader>()
   readonly #alarm: Alarm
   #unhint: (() => void) | undefined
   #running = false
@@ -64,23 +63,17 @@ export class Channel {
       signal?.throwIfAborted()
       const abort = (): void => {
         this.post({ name: 'forget-history', by })
-        done()
         reject(signal?.reason)
-      }
-      const done = (): void => {
-        this.#readers.delete(by)
-        signal?.removeEventListener('abort', abort)
       }
       const by: Reader = {
         params,
         page: (page, error) => {
-          done()
+          signal?.removeEventListener('abort', abort)
           if (page) resolve(page)
           else if (error) reject(errorOf(error))
         },
       }
-      signal?.addEventListener('abort', abort)
-      this.#readers.add(by)
+      signal?.addEventListener('abort', abort, { once: true })
       this.post({ name: 'history', by })
     })
   }
@@ -97,8 +90,6 @@ export class Channel {
 
   close(): void {
     this.post({ name: 'close' })
-    for (const reader of this.#readers)
-      reader.page(undefined, { code: 'closed', message: 'The client was closed', retryable: false })
   }
 
   post(event: SessionEvent): void {

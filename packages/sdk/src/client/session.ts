@@ -145,9 +145,12 @@ export class Session {
       case 'hint':
         this.#hint()
         return
-      case 'close':
+      case 'close': {
+        const error = trouble('closed', 'The client was closed', false)
+        for (const by of this.#readers) this.#out.push({ name: 'page', by, page: undefined, error })
         this.#unlink()
         this.#enter('closed')
+      }
     }
   }
 
