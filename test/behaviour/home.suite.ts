@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { LINE_BREAK, splitLines } from '../../packages/sdk/src/protocol/codec.ts'
+import { splitLines } from '../../packages/sdk/src/protocol/answers.ts'
+import { LINE_BREAK } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import type { HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'

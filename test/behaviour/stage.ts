@@ -1,7 +1,7 @@
 import { TopicHome } from '../../packages/sdk/src/broker/home.ts'
 import { type Identity, NOBODY } from '../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
-import { makeEpoch } from '../../packages/sdk/src/protocol/cursor.ts'
+import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
 import { fault } from '../../packages/sdk/src/protocol/error-codes.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import type { Stores } from '../../packages/sdk/src/store/store.suite.ts'

@@ -1,6 +1,6 @@
 import type { LogEffect, LogEvent } from '../../packages/sdk/src/broker/machine.ts'
 import { TopicLog } from '../../packages/sdk/src/broker/topic-log.ts'
-import { makeEpoch } from '../../packages/sdk/src/protocol/cursor.ts'
+import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import { HEARTBEAT } from '../../packages/sdk/src/protocol/version.ts'
 import { MemoryStore } from '../../packages/sdk/src/store/memory.ts'

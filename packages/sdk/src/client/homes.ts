@@ -1,7 +1,7 @@
 import { TopicHome } from '../broker/home.ts'
 import type { Retention } from '../broker/retention.ts'
 import { Alarm, elapsed, now, random } from '../platform.ts'
-import { makeEpoch } from '../protocol/cursor.ts'
+import { makeEpoch } from '../protocol/epoch.ts'
 import { readRequest } from '../protocol/trusted.ts'
 import type { LogStore } from '../store/store.ts'
 

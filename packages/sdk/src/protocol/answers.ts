@@ -1,7 +1,14 @@
-import { encodeNotification, payloads } from './codec.ts'
+import { encodeNotification, LINES_CLOSE, payloads } from './codec.ts'
 import { ERRORS, type Fault } from './error-codes.ts'
 
-/** The codec's half that only a home needs: what it answers and delivers, as text. */
+/** The codec's half that only a home needs: how it reads payload lines, and what it answers and delivers, as text. */
+
+/** A publish frame's head and its payload lines as they stand; `undefined` for a frame without lines. */
+export function splitLines(text: string): { head: string; body: string } | undefined {
+  const end = text.indexOf('\n')
+  if (end === -1 || text.length < end + 1 + LINES_CLOSE.length || !text.endsWith(LINES_CLOSE)) return undefined
+  return { head: `${text.slice(0, end)}]}}`, body: text.slice(end + 1, -LINES_CLOSE.length) }
+}
 
 export function encodeResult(id: number, result: object): string {
   return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(result)}}`

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodeDeliver, encodeError, encodeHistory, encodeResult } from './answers.ts'
-import { encodeNotification, encodePublish, encodeRequest, LINE_BREAK, parseFrame, splitLines } from './codec.ts'
+import { encodeDeliver, encodeError, encodeHistory, encodeResult, splitLines } from './answers.ts'
+import { encodeNotification, encodePublish, encodeRequest, LINE_BREAK, parseFrame } from './codec.ts'
 
 const body = ['{"text":"hello"}', '{"text":"you"}'].join(LINE_BREAK)
 

@@ -55,10 +55,3 @@ export function parseFrame(text: string): Frame | undefined {
     return undefined
   }
 }
-
-/** A publish frame's head and its payload lines as they stand; `undefined` for a frame without lines. */
-export function splitLines(text: string): { head: string; body: string } | undefined {
-  const end = text.indexOf('\n')
-  if (end === -1 || text.length < end + 1 + LINES_CLOSE.length || !text.endsWith(LINES_CLOSE)) return undefined
-  return { head: `${text.slice(0, end)}]}}`, body: text.slice(end + 1, -LINES_CLOSE.length) }
-}

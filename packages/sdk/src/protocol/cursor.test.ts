@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isEpoch, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
+import { makeCursor, parseCursor } from './cursor.ts'
+import { isEpoch, makeEpoch } from './epoch.ts'
 
 const epoch = fc
   .record({

@@ -1,6 +1,7 @@
 export { encodeError, encodeGoodbye } from './answers.ts'
 export { encodeNotification, encodePublish, encodeRequest, type Frame, parseFrame } from './codec.ts'
-export { type Cursor, makeCursor, makeEpoch, parseCursor } from './cursor.ts'
+export { type Cursor, makeCursor, parseCursor } from './cursor.ts'
+export { makeEpoch } from './epoch.ts'
 export { ERRORS, type ErrorCode, type ErrorFacts, type Fault, fault } from './error-codes.ts'
 export { LIMITS } from './limits.ts'
 export { nameFault } from './name.ts'

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { splitLines } from './codec.ts'
+import { splitLines } from './answers.ts'
 import { type Fault, fault } from './error-codes.ts'
 import { Envelope, type Method, type Params, REQUESTS } from './frames/requests.ts'
 import { LIMITS } from './limits.ts'

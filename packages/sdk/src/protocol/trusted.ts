@@ -1,4 +1,5 @@
-import { LINE_BREAK, parseFrame, splitLines } from './codec.ts'
+import { splitLines } from './answers.ts'
+import { LINE_BREAK, parseFrame } from './codec.ts'
 import { fault } from './error-codes.ts'
 import type { Params } from './frames/requests.ts'
 import type { BadRequest, Request } from './requests.ts'

@@ -189,16 +189,6 @@ export function ask<T>(request: IDBRequest<T>): Promise<T> {
   })
 }
 
-/** Entries one after the other, until `take` has enough. */
-export async function walk(
-  store: IDBObjectStore,
-  { range, direction }: { range: IDBKeyRange; direction: IDBCursorDirection },
-  take: (value: unknown) => boolean,
-): Promise<void> {
-  const request = store.openCursor(range, direction)
-  for (let cursor = await ask(request); cursor && take(cursor.value); cursor = await ask(request)) cursor.continue()
-}
-
 /** Keys `[topic, from]` to before `[topic, to]`. */
 export function keysOf(topic: string, from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY): IDBKeyRange {
   return IDBKeyRange.bound([topic, from], [topic, to], false, true)
