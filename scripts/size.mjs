@@ -7,8 +7,8 @@ import { inRoot, isEntry, main } from './project.mjs'
 // `goalBytes` is what the design asks for and `budgetBytes` what nobody may pass until it is reached (docs/decisions/0011-sizes.md):
 // it is only ever lowered.
 const BUDGETS = [
-  { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 13_600 },
-  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 22_700 },
+  { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 13_200 },
+  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 21_400 },
 ]
 
 /** Resolves to the entry's size and whether it keeps within its budget. */
