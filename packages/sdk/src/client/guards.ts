@@ -1,10 +1,10 @@
+import { ANNOUNCED_LIMITS } from '../protocol/client-limits.ts'
 import { parseCursor } from '../protocol/cursor.ts'
 import type { DeliverParams, GapParams } from '../protocol/frames/deliver.ts'
 import type { HelloResult } from '../protocol/frames/hello.ts'
 import type { HistoryResult } from '../protocol/frames/history.ts'
 import type { PublishResult } from '../protocol/frames/publish.ts'
 import type { SubscribeResult } from '../protocol/frames/subscribe.ts'
-import { ANNOUNCED_LIMITS } from '../protocol/client-limits.ts'
 
 /**
  * Whether a server's frame has the shape that this client relies on. Smaller than the schemas, which would cost more than the

@@ -1,7 +1,7 @@
 import { randomName } from '../platform.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'

@@ -1,7 +1,8 @@
 import type { Link, OpenLink } from '../link/link.ts'
 import { complain } from '../platform.ts'
 import type { Range } from '../protocol/answers.ts'
-import type { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
+import type { Database } from '../store/indexeddb-database.ts'
+import { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
 import type { Received } from './message.ts'
 import type { ReplicaNews } from './replica.ts'
 import type { Feed, FeedEvents } from './view.ts'
@@ -9,7 +10,7 @@ import type { Feed, FeedEvents } from './view.ts'
 export interface ReplicaFeedOptions {
   readonly topic: string
   readonly last: number
-  readonly store: IndexedDBReplicas
+  readonly database: Database
   /** Opens a link to the tab that keeps the copy. */
   readonly open: (events: Parameters<OpenLink>[2]) => Link
   readonly events: FeedEvents
@@ -63,8 +64,8 @@ export class ReplicaFeed implements Feed {
   }
 
   async #read(): Promise<void> {
-    const { store, topic, last, events } = this.#options
-    const copy = await store.read(topic, last)
+    const { database, topic, last, events } = this.#options
+    const copy = await new IndexedDBReplicas(database).read(topic, last)
     if (!copy || this.#stopped) return
     this.#epoch = copy.epoch
     this.#next = copy.next

@@ -3,7 +3,8 @@ import { complain } from '../platform.ts'
 import { makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
-import type { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
+import type { Database } from '../store/indexeddb-database.ts'
+import { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
 import type { Channel } from './channel.ts'
 import type { MessError } from './errors.ts'
 import { rangeOf } from './relay.ts'
@@ -42,10 +43,10 @@ export class ReplicaHome implements Subscriber {
   /** One step after the other. */
   #work: Promise<void> = Promise.resolve()
 
-  constructor(topic: string, channel: Channel, store: IndexedDBReplicas) {
+  constructor(topic: string, channel: Channel, database: Database) {
     this.#topic = topic
     this.#channel = channel
-    this.#store = store
+    this.#store = new IndexedDBReplicas(database)
   }
 
   keep(maxMessages: number): this {

@@ -7,7 +7,6 @@ import { webSocketLinks } from '../link/websocket.ts'
 import { hash, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
-import { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { Election } from './election.ts'
@@ -227,8 +226,7 @@ export class TabParts implements Parts {
     const { ReplicaHome } = await import('./replica.ts')
     const [maxMessages, topic] = name.slice(COPY.length).split(' ') as [string, string]
     const home =
-      this.#replicas.get(topic) ??
-      new ReplicaHome(topic, this.#events.connect(topic), new IndexedDBReplicas(this.#database as Database))
+      this.#replicas.get(topic) ?? new ReplicaHome(topic, this.#events.connect(topic), this.#database as Database)
     this.#replicas.set(topic, home)
     return home.keep(Number(maxMessages))
   }
@@ -241,9 +239,9 @@ export class TabParts implements Parts {
     await this.#started
     if (this.local || this.#alone) return undefined
     const { ReplicaFeed } = await import('./replica-feed.ts')
-    const store = new IndexedDBReplicas(this.#database as Database)
+    const database = this.#database as Database
     const open = (linkEvents: LinkEvents): Link => this.open(`${COPY}${maxMessages} ${topic}`, undefined, linkEvents)
-    return new ReplicaFeed({ topic, last, store, open, events })
+    return new ReplicaFeed({ topic, last, database, open, events })
   }
 
   #deposed(): void {

@@ -1,6 +1,6 @@
 import { Alarm, elapsed } from '../platform.ts'
-import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
+import { type Cursor, makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
 import type { Channel } from './channel.ts'

@@ -1,4 +1,5 @@
 import { CLIENT_LIMITS } from './client-limits.ts'
+
 export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
 
 /**

@@ -13,7 +13,8 @@ export function nameFault(name: unknown): string | undefined {
   if (levels.length > CLIENT_LIMITS.nameLevels) return `has more than ${CLIENT_LIMITS.nameLevels} levels`
   for (const level of levels) {
     if (level === '') return 'has an empty level'
-    if (level.length > CLIENT_LIMITS.levelChars) return `has a level of more than ${CLIENT_LIMITS.levelChars} characters`
+    if (level.length > CLIENT_LIMITS.levelChars)
+      return `has a level of more than ${CLIENT_LIMITS.levelChars} characters`
     if (level === '.' || level === '..') return `has the level "${level}"`
     if (!LEVEL.test(level)) return 'has a character other than A-Z a-z 0-9 _ - .'
   }

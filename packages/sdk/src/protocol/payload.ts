@@ -1,5 +1,5 @@
-import type { ErrorCode } from './error-codes.ts'
 import { CLIENT_LIMITS } from './client-limits.ts'
+import type { ErrorCode } from './error-codes.ts'
 
 /**
  * What a payload may be: a JSON value that reads back as it was written. {@link payloadFault} judges a value before it is

@@ -1,7 +1,7 @@
 import { randomName } from '../platform.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
-import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { ask, type Database, keysOf, type Stores } from './indexeddb-database.ts'
 import {
   type AckRange,
@@ -75,7 +75,9 @@ export class IndexedDBOutbox {
       let to = from
       for (
         let chars = 0;
-        to < lines.length && to - from < CLIENT_LIMITS.messagesPerFrame && (to === from || chars < CLIENT_LIMITS.rowBytes);
+        to < lines.length &&
+        to - from < CLIENT_LIMITS.messagesPerFrame &&
+        (to === from || chars < CLIENT_LIMITS.rowBytes);
         to++
       )
         chars += (lines[to] as string).length

@@ -1,5 +1,6 @@
 import type { Range } from '../protocol/answers.ts'
-import { ask, type Database, keysOf, walk } from './indexeddb-database.ts'
+import { ask, type Database, keysOf } from './indexeddb-database.ts'
+import { walk } from './indexeddb-walk.ts'
 
 /** How far the copy of a topic goes. Its rows end here, and begin wherever they begin. */
 interface State {

@@ -1,5 +1,6 @@
 import { checkpointAt } from '../broker/checkpoint.ts'
 import { ask, type Database, keysOf } from './indexeddb-database.ts'
+import { walk } from './indexeddb-walk.ts'
 import { type Chunk, type ChunkHead, type Commit, type Loaded, type LogStore, StoreConflict } from './store.ts'
 
 /** What is known of a log besides its rows. `head` outlives the rows, so that no offset is given twice. */
@@ -114,16 +115,6 @@ async function headsFrom(
   const found: ChunkHead[] = []
   await walk(heads, { range, direction: 'next' }, fitting(found, maxBytes))
   return found
-}
-
-/** Entries one after the other, until `take` has enough. */
-async function walk(
-  store: IDBObjectStore,
-  { range, direction }: { range: IDBKeyRange; direction: IDBCursorDirection },
-  take: (value: unknown) => boolean,
-): Promise<void> {
-  const request = store.openCursor(range, direction)
-  for (let cursor = await ask(request); cursor && take(cursor.value); cursor = await ask(request)) cursor.continue()
 }
 
 /** Takes at least one, then more while they fit. */
