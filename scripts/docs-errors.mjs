@@ -20,6 +20,7 @@ const GROUPS = [
       async_schema: 'Use a schema that answers at once; do what has to wait in the handler.',
       handler_failed: 'See `cause`. Give `onError` to choose between `skip`, `stop` and `{ retryInMs }`.',
       gap: 'Load the state from where you keep it, then go on: pass `onGap`, or subscribe anew from `start`.',
+      unsent: "Wait until `status.unsent` is 0 and nothing is refused, or call `forget({ unsent: 'discard' })`.",
       resume_in_use: 'One subscription per name at a time, over all tabs. Stop the other one, or choose another name.',
       stopped: 'Nothing: you stopped the subscription before it had started.',
       closed: 'Make a new client. What was on disk is still there.',

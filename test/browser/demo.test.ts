@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
@@ -7,160 +7,419 @@ import { buildDemo } from '../../scripts/build-demo.mjs'
 import { bundleWorker } from '../../scripts/bundle.mjs'
 import { startServer } from '../../scripts/serve.mjs'
 import { SECRET } from '../support/server.ts'
-import { browser, eventually, LONG_MS } from './browser.ts'
+import { browser, browserIn, eventually, LONG_MS, profile } from './browser.ts'
 
-const dataDir = mkdtempSync(join(tmpdir(), 'messkit-demo-'))
-let server: Awaited<ReturnType<typeof startServer>>
+type Server = Awaited<ReturnType<typeof startServer>>
+
+const folders: string[] = []
+let built: string
+let bundle: string
+let server: Server
 
 beforeAll(async () => {
-  const [demoDir, bundle] = await Promise.all([buildDemo(), bundleWorker()])
-  const vars = { TOKEN_SECRET: SECRET, TOKEN_ISSUER: 'demo-test', TOKEN_AUDIENCE: 'messkit' }
-  server = await startServer({ dataDir, bundle, demoDir, vars })
+  ;[built, bundle] = await Promise.all([buildDemo(), bundleWorker()])
+  server = await start({})
 }, LONG_MS)
 afterAll(async () => {
   await server?.kill()
-  rmSync(dataDir, { recursive: true, force: true })
+  for (const path of folders) rmSync(path, { recursive: true, force: true })
 })
 
-test('what is written in one tab is seen in the other, with its offset, and acked', { timeout: LONG_MS }, async () => {
-  const context = await browser()
-  const [ana, bo] = [await open(context, '?user=ana#pair'), await open(context, '?user=bo#pair')]
-
-  await say(ana, 'Soup is ready')
-  await say(bo, 'Coming')
-
-  for (const page of [ana, bo]) await eventually(() => stored(page), ['0 ana Soup is ready', '1 bo Coming'])
-  await eventually(async () => /✓ \d/.test((await ana.locator('#log .ack').first().textContent()) ?? ''), true)
-  expect(await bo.locator('#log .own').count()).toBe(1)
-})
-
-test('offline, messages are shown waiting in all tabs and after a reload, and arrive once the cable is back', {
+test('what one person adds, ticks, renames and removes, another sees, and who did it', {
   timeout: LONG_MS,
 }, async () => {
   const context = await browser()
-  const [one, two] = [await open(context, '#offline'), await open(context, '#offline')]
+  const [ana, bo] = [await open(context, '?user=ana#pair'), await open(context, '?user=bo#pair')]
+
+  for (const text of ['Bread', 'Milk', 'Tea']) await add(ana, text)
+  await eventually(() => items(bo), ['Bread, ana', 'Milk, ana', 'Tea, ana'])
+  await bo.getByRole('checkbox', { name: 'Milk' }).check()
+  await rename(bo, 'Bread', 'Rye bread')
+  await button(bo, 'Remove Tea').click()
+
+  for (const page of [ana, bo]) await eventually(() => items(page), ['Rye bread, ana', '✓ Milk, bo'])
+  await button(ana, 'Remove ticked').click()
+  for (const page of [ana, bo]) await eventually(() => items(page), ['Rye bread, ana'])
+})
+
+test('offline, changes are shown waiting in all tabs of a person and after a reload, and arrive once the cable is back', {
+  timeout: LONG_MS,
+}, async () => {
+  const context = await browser()
+  const [one, two] = [await open(context, '?user=ana#offline'), await open(context, '?user=ana#offline')]
+  const bo = await open(context, '?user=bo#offline')
+  await add(one, 'Bread')
+  for (const page of [one, two, bo]) await eventually(() => items(page), ['Bread, ana'])
+  await watchRows(two)
+
   await button(one, 'Go offline').click()
   await button(two, 'Go online').waitFor()
+  await add(one, 'Milk')
+  await one.getByRole('checkbox', { name: 'Bread' }).check()
+  await add(bo, 'Tea')
 
-  await say(one, 'first')
-  await say(one, 'second')
-  for (const page of [one, two]) await eventually(() => waiting(page), ['first', 'second'])
-  await eventually(async () => (await one.locator('#tray .meta').allInnerTexts())[1], 'waiting, on disk')
+  for (const page of [one, two]) {
+    await eventually(() => items(page), ['✓ Bread, ana, waiting', 'Milk, ana, waiting'])
+    await eventually(() => outbox(page), ['Added “Milk”', 'Ticked “Bread”'])
+    await page.getByText('2 waiting · safe on disk').waitFor()
+  }
+  await eventually(() => items(bo), ['Bread, ana', 'Tea, bo'])
   await one.reload()
-  await eventually(() => waiting(one), ['first', 'second'])
-  expect(await stored(one)).toEqual([])
+  await eventually(() => items(one), ['✓ Bread, ana, waiting', 'Milk, ana, waiting'])
+  await button(one, 'Go online').click()
+
+  for (const page of [one, two, bo]) await eventually(() => items(page), ['✓ Bread, ana', 'Tea, bo', 'Milk, ana'])
+  for (const page of [one, two]) await eventually(() => outbox(page), [])
+  expect(await flawsOf(two)).toEqual([])
+})
+
+test('the page opens and works while the server is dead, and what was done meanwhile is stored later', {
+  timeout: LONG_MS,
+}, async () => {
+  let own = await start({})
+  onTestFinished(() => own.kill())
+  const folder = profile()
+  let context = await browserIn(folder)
+  const first = await open(context, '?user=ana#trip', own)
+  await add(first, 'Tent')
+  await eventually(() => items(first), ['Tent, ana'])
+  await kept(first)
+  expect(await cached(first)).not.toContainEqual(expect.stringMatching(/v1|token|health|service-worker/))
+  await context.close()
+  await own.kill()
+
+  context = await browserIn(folder)
+  const page = await tab(context, '?user=ana#trip', own, { noNetwork: true })
+  await eventually(() => items(page), ['Tent, ana'])
+  await add(page, 'Stove')
+  await page.getByRole('checkbox', { name: 'Tent' }).check()
+  await eventually(() => items(page), ['✓ Tent, ana, waiting', 'Stove, ana, waiting'])
+  await eventually(() => page.locator('#connection').textContent(), 'no answer')
+  expect(await page.getByRole('alert').textContent()).toBe('')
+  own = await start({ dataDir: own.dataDir, port: own.port })
+
+  await eventually(() => items(page), ['✓ Tent, ana', 'Stove, ana'])
+  const bo = await open(await browser(), '?user=bo#trip', own)
+  await eventually(() => items(bo), ['✓ Tent, ana', 'Stove, ana'])
+  await context.close()
+})
+
+test('what the server refuses is shown with the reason, and is tried again or discarded', {
+  timeout: LONG_MS,
+}, async () => {
+  let own = await start({})
+  onTestFinished(() => own.kill())
+  const context = await browser()
+  const [one, two] = [
+    await tab(context, '?user=ana#lost', own, { noNetwork: true }),
+    await tab(context, '?user=ana#lost', own, { noNetwork: true }),
+  ]
+  await add(one, 'Bread')
+  for (const page of [one, two]) await eventually(() => items(page), ['Bread, ana'])
+  await button(one, 'Go offline').click()
+  await add(one, 'Milk')
+  await one.getByRole('checkbox', { name: 'Bread' }).check()
+  await eventually(() => outbox(one), ['Added “Milk”', 'Ticked “Bread”'])
+
+  // A server that lost its data cannot know whether it has seen a message before.
+  await own.kill()
+  own = await start({ port: own.port })
   await button(one, 'Go online').click()
 
   for (const page of [one, two]) {
-    await eventually(() => texts(page), ['first', 'second'])
-    await eventually(() => waiting(page), [])
-    await eventually(() => page.locator('#waiting').textContent(), '0')
+    await eventually(() => page.locator('.entry.refused .reason').count(), 2)
+    await page.getByText('2 changes were refused.').waitFor()
   }
-  await two.reload()
-  await eventually(() => texts(two), ['first', 'second'])
+  expect(await one.locator('.entry.refused .reason').first().textContent()).toMatch(
+    /^Refused: The publisher is no longer/,
+  )
+  await button(two, 'Look').click()
+  await two.keyboard.press('Tab')
+  await two.keyboard.press('Enter')
+  for (const page of [one, two]) await eventually(() => items(page), ['Milk, ana'])
+  await button(one, 'Discard').click()
+  for (const page of [one, two]) await page.getByText('Empty: the server has everything.').waitFor()
 })
 
-test('a thousand at once are all acked, and the list stays short', { timeout: LONG_MS }, async () => {
+test('a new version waits until it is asked for, and then all tabs have it', { timeout: LONG_MS }, async () => {
+  const demoDir = copyOfDemo()
+  const own = await start({ demoDir })
+  onTestFinished(() => own.kill())
   const context = await browser()
-  const [one, two] = [await open(context, '#many'), await open(context, '#many')]
+  await kept(await open(context, '#one', own))
+  await context.pages()[0]?.close()
+  const [one, two] = [await open(context, '#one', own), await open(context, '#two', own)]
+  await two.getByRole('textbox', { name: 'New item' }).fill('half a wo')
 
-  await button(one, '1,000').click()
+  edit(demoDir, 'index.html', 'You are', 'Now you are')
+  edit(demoDir, 'service-worker.js', '"version":"', '"version":"2-')
+  await one.reload()
+  await one.getByText('A new version is here.').waitFor()
+  expect(await one.getByText('Now you are').count()).toBe(0)
+  await button(one, 'Use it').click()
 
-  await one.getByText('All 1,000 acked').waitFor()
-  for (const page of [one, two]) {
-    await eventually(async () => (await texts(page)).at(-1), '1,000 of 1,000')
-    expect(await page.locator('#log > li').count()).toBeLessThanOrEqual(200)
-  }
-  await two.reload()
-  await button(two, 'Show earlier messages').click()
-  await eventually(async () => (await texts(two)).slice(0, 2), ['901 of 1,000', '902 of 1,000'])
+  for (const page of [one, two]) await page.getByText('Now you are').waitFor()
+  expect(await two.getByRole('textbox', { name: 'New item' }).inputValue()).toBe('half a wo')
+  expect(await one.getByText('A new version is here.').isHidden()).toBe(true)
+  expect(await one.evaluate(async () => (await caches.keys()).length)).toBe(1)
 })
 
-test('topics are kept apart, and a name that is none is told', { timeout: LONG_MS }, async () => {
-  const page = await open(await browser(), '#galley')
-  await say(page, 'in the galley')
-  await eventually(() => texts(page), ['in the galley'])
+test('a page that gets this address later is not hidden by this one', { timeout: LONG_MS }, async () => {
+  const own = await start({})
+  onTestFinished(() => own.kill())
+  const context = await browser()
+  const page = await open(context, '', own)
+  await kept(page)
+  await page.close()
+  await own.kill()
+  const demoDir = folder()
+  writeFileSync(join(demoDir, 'index.html'), '<!doctype html><title>Other</title>Something else')
+  const other = await start({ demoDir, port: own.port })
+  onTestFinished(() => other.kill())
 
-  await page.getByRole('link', { name: 'deck' }).click()
-  await eventually(() => page.title(), 'deck · Messkit')
-  expect(await texts(page)).toEqual([])
+  const later = await tab(context, '', other, { noNetwork: true })
+
+  await later.getByText('Something else').waitFor()
+})
+
+test('it can be installed as an app', { timeout: LONG_MS }, async () => {
+  // Windows that keep nothing are never offered it.
+  const context = await browserIn(profile())
+  const page = await open(context, '')
+  await kept(page)
+
+  const devtools = await context.newCDPSession(page)
+  const { errors } = await devtools.send('Page.getAppManifest')
+  const { installabilityErrors } = await devtools.send('Page.getInstallabilityErrors')
+
+  expect(errors).toEqual([])
+  expect(installabilityErrors).toEqual([])
+  const manifest = await page.evaluate(async () => (await fetch('/manifest.webmanifest')).json())
+  expect(manifest.icons.map(({ purpose }: { purpose?: string }) => purpose)).toContain('maskable')
+  for (const { src, type } of manifest.icons) {
+    const answer = await page.request.get(`${server.url}${src}`)
+    expect(answer.headers()['content-type']).toBe(type)
+  }
+  await context.close()
+})
+
+test('lists are kept apart, and a name that is none is told', { timeout: LONG_MS }, async () => {
+  const page = await open(await browser(), '#shopping')
+  await add(page, 'Bread')
+  await eventually(() => page.locator('#items .text').allTextContents(), ['Bread'])
+
+  await page.getByRole('link', { name: 'chores' }).click()
+  await eventually(() => page.title(), 'chores · Messkit')
+  await page.getByText('Nothing to do here.').waitFor()
+  expect(await items(page)).toEqual([])
 
   await page.evaluate(() => {
     location.hash = 'no spaces'
   })
   await page.getByRole('alert').getByText('The topic name').waitFor()
-  expect(await page.title()).toBe('deck · Messkit')
+  expect(await page.title()).toBe('chores · Messkit')
 })
 
 test('a keyboard reaches everything in reading order, and everything has a name', { timeout: LONG_MS }, async () => {
   const page = await open(await browser(), '#keys')
+  await add(page, 'Bread')
+  await eventually(() => page.locator('#items .text').allTextContents(), ['Bread'])
+  await page.getByRole('checkbox', { name: 'Bread' }).check()
+  await button(page, 'Remove ticked').waitFor()
 
-  await page.getByRole('link', { name: 'Skip to the message field' }).focus()
+  await page.getByRole('link', { name: 'Skip to the new item' }).focus()
   const order: string[] = []
-  for (let i = 0; i < 14; i++) {
+  for (let i = 0; i < 15; i++) {
     await page.keyboard.press('Tab')
-    order.push(await page.evaluate(() => document.activeElement?.id || (document.activeElement?.textContent ?? '')))
+    order.push(
+      await page.evaluate(() => {
+        const focused = document.activeElement as HTMLInputElement
+        return focused.type === 'checkbox' ? 'tick' : focused.id || focused.ariaLabel || (focused.textContent ?? '')
+      }),
+    )
   }
 
-  const topics = ['galley', 'deck', 'shore', 'keys']
-  const tools = ['second-tab', 'somebody-else', 'reload', '100', '1,000', '10,000']
-  expect(order).toEqual(['cable', ...topics, 'scroller', 'text', 'Send', ...tools])
+  const lists = ['shopping', 'packing', 'chores', 'keys']
+  const item = ['tick', 'Rename Bread', 'Remove Bread']
+  const rest = ['second-tab', 'phone', 'reload', 'What happens underneath']
+  expect(order).toEqual(['cable', ...lists, 'remove-ticked', ...item, 'text', 'Add', ...rest])
+  await page.keyboard.press('Enter')
   const named = [
-    page.getByRole('textbox', { name: 'Message' }),
-    page.getByRole('log', { name: 'Messages, by offset' }),
-    page.getByRole('navigation', { name: 'Topics' }),
+    page.getByRole('textbox', { name: 'New item' }),
+    page.getByRole('checkbox', { name: 'Bread' }),
+    page.getByRole('list', { name: 'Items' }),
+    page.getByRole('region', { name: 'The way to the server' }),
+    page.getByRole('region', { name: 'Outbox' }),
+    page.getByRole('navigation', { name: 'Lists' }),
     page.getByRole('heading', { level: 1, name: 'Messkit' }),
-    page.getByRole('group', { name: 'Send many messages at once' }),
-    page.getByRole('list', { name: 'Waiting in the outbox' }),
+    page.getByRole('list', { name: 'Changes, newest first' }),
   ]
-  for (const element of named) expect(await element.count()).toBe(1)
+  for (const element of named) await eventually(() => element.count(), 1)
 })
 
-test('Enter sends, the skip link leads to the field, and news is told to screen readers', {
-  timeout: LONG_MS,
-}, async () => {
+test('all of it works by keyboard, and what others do is told to screen readers', { timeout: LONG_MS }, async () => {
   const context = await browser()
   const [ana, bo] = [await open(context, '?user=ana#told'), await open(context, '?user=bo#told')]
+  const press = async (...keys: string[]): Promise<void> => {
+    for (const key of keys) await bo.keyboard.press(key)
+  }
 
-  await bo.getByRole('link', { name: 'Skip to the message field' }).focus()
-  await bo.keyboard.press('Enter')
-  await bo.keyboard.type('Hello')
-  await bo.keyboard.press('Shift+Enter')
-  await bo.keyboard.type('there')
-  await bo.keyboard.press('Enter')
+  await bo.getByRole('link', { name: 'Skip to the new item' }).focus()
+  await press('Enter')
+  await bo.keyboard.type('Bread')
+  await press('Enter')
+  await bo.keyboard.type('Milk')
+  await press('Enter')
+  await eventually(() => items(ana), ['Bread, bo', 'Milk, bo'])
+  await eventually(async () => (await ana.getByRole('status').last().textContent())?.includes('bo added “Milk”'), true)
 
-  await eventually(() => texts(ana), ['Hello\nthere'])
-  await eventually(async () => (await ana.getByRole('status').textContent())?.includes('bo: Hello'), true)
+  await bo.getByRole('checkbox', { name: 'Bread' }).focus()
+  await press('Space', 'Tab', 'Enter')
+  await bo.keyboard.type('never mind')
+  await press('Escape', 'Enter')
+  await bo.keyboard.type('Rye bread')
+  await press('Enter')
+  await eventually(() => items(ana), ['✓ Rye bread, bo', 'Milk, bo'])
+  await press('Tab', 'Enter')
+  await eventually(() => items(ana), ['Milk, bo'])
+  // Where the removed one stood, and not at the beginning of the page.
+  await eventually(
+    () => bo.getByRole('checkbox', { name: 'Milk' }).evaluate((box) => box === document.activeElement),
+    true,
+  )
   expect(new URL(bo.url()).hash).toBe('#told')
 })
 
-/** A tab that is online. Errors on its console, such as against its own policy, fail the test. */
-async function open(context: BrowserContext, address: string): Promise<Page> {
-  const page = await context.newPage()
-  const errors: string[] = []
-  page.on('pageerror', (error) => errors.push(String(error)))
-  page.on('console', (message) => void (message.type() === 'error' && errors.push(message.text())))
-  onTestFinished(() => expect(errors).toEqual([]))
-  await page.goto(`${server.url}/${address}`)
+test('what happens underneath can be looked at: offsets, senders, acks', { timeout: LONG_MS }, async () => {
+  const page = await open(await browser(), '?user=ana#under')
+  await add(page, 'Bread')
+  await page.getByText('What happens underneath').click()
+  await eventually(async () => /^0 ana added “Bread” .*✓ \d/.test((await log(page))[0] ?? ''), true)
+
+  await button(page, 'Go offline').click()
+  await add(page, 'Milk')
+  await eventually(async () => (await log(page))[0], '··· ana added “Milk” waiting')
+  await button(page, 'Go online').click()
+  await eventually(async () => /^1 ana added “Milk” .*✓/.test((await log(page))[0] ?? ''), true)
+})
+
+interface StartOptions {
+  readonly demoDir?: string
+  readonly dataDir?: string
+  readonly port?: number
+}
+
+async function start({ demoDir = built, dataDir = folder(), port = 0 }: StartOptions) {
+  const vars = { TOKEN_SECRET: SECRET, TOKEN_ISSUER: 'demo-test', TOKEN_AUDIENCE: 'messkit' }
+  const started = await startServer({ dataDir, bundle, demoDir, port, vars })
+  return { ...started, dataDir }
+}
+
+/** A folder that is gone after the last test. */
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'messkit-demo-'))
+  folders.push(path)
+  return path
+}
+
+function copyOfDemo(): string {
+  const copy = folder()
+  cpSync(built, copy, { recursive: true })
+  return copy
+}
+
+function edit(demoDir: string, name: string, from: string, to: string): void {
+  const path = join(demoDir, name)
+  const text = readFileSync(path, 'utf8')
+  expect(text).toContain(from)
+  writeFileSync(path, text.replace(from, to))
+}
+
+/** A tab that is online. */
+async function open(context: BrowserContext, address: string, at: { url: string } = server): Promise<Page> {
+  const page = await tab(context, address, at)
   await page.locator('[data-look=online]').waitFor()
   return page
 }
 
-async function say(page: Page, text: string): Promise<void> {
-  await page.getByRole('textbox', { name: 'Message' }).fill(text)
-  await button(page, 'Send').click()
+/** Errors on its console, such as against its own policy, fail the test; only a network may fail where that is what is tested. */
+async function tab(
+  context: BrowserContext,
+  address: string,
+  at: { url: string },
+  { noNetwork = false } = {},
+): Promise<Page> {
+  const page = await context.newPage()
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !(noNetwork && /ERR_|404/.test(message.text()))) errors.push(message.text())
+  })
+  onTestFinished(() => expect(errors).toEqual([]))
+  await page.goto(`${at.url}/${address}`)
+  return page
+}
+
+/** Its files are in the browser. */
+const kept = (page: Page): Promise<unknown> =>
+  page.evaluate(async () => void (await navigator.serviceWorker.ready).active)
+
+const cached = (page: Page): Promise<string[]> =>
+  page.evaluate(async () => {
+    const names = await caches.keys()
+    const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()))
+    return requests.flat().map(({ url }) => new URL(url).pathname)
+  })
+
+async function add(page: Page, text: string): Promise<void> {
+  await page.getByRole('textbox', { name: 'New item' }).fill(text)
+  await button(page, 'Add').click()
+}
+
+async function rename(page: Page, from: string, to: string): Promise<void> {
+  await button(page, `Rename ${from}`).click()
+  await page.getByRole('textbox', { name: `New name for ${from}` }).fill(to)
+  await button(page, 'Save').click()
 }
 
 const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
-const texts = (page: Page): Promise<string[]> => page.locator('#log .text').allTextContents()
-const waiting = (page: Page): Promise<string[]> => page.locator('#tray .text').allTextContents()
 
-async function stored(page: Page): Promise<string[]> {
-  const rows = await page.locator('#log > li').all()
-  return Promise.all(
-    rows.map(async (row) => {
-      const cells = await row.locator('.offset, .by, .text').allTextContents()
-      return cells.join(' ').replace('Offset ', '')
+/** Such as: ✓ Bread, ana, waiting. */
+const items = (page: Page): Promise<string[]> =>
+  page.locator('#items > li').evaluateAll((rows) =>
+    rows.map((row) => {
+      const text = (selector: string): string => row.querySelector(selector)?.textContent ?? ''
+      const tick = row.querySelector('input')?.checked ? '✓ ' : ''
+      return [`${tick}${text('.text')}`, text('.by'), text('.state')].filter(Boolean).join(', ')
     }),
   )
+
+const outbox = (page: Page): Promise<string[]> => page.locator('#outbox-list .text').allTextContents()
+
+const log = (page: Page): Promise<string[]> =>
+  page.locator('#log > li').evaluateAll((rows) =>
+    rows.map((row) =>
+      (row as HTMLElement).innerText
+        .replace(/^(No offset yet|Offset) /, '')
+        .replaceAll(/\s+/g, ' ')
+        .trim(),
+    ),
+  )
+
+/** From now on, notes each row that goes away or loses its text. */
+async function watchRows(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const flaws: string[] = []
+    Object.assign(globalThis, { flaws })
+    const list = document.getElementById('items') as HTMLElement
+    new MutationObserver((records) => {
+      for (const { removedNodes } of records)
+        for (const node of removedNodes) if (node instanceof HTMLLIElement) flaws.push(`gone: ${node.textContent}`)
+      const texts = [...list.querySelectorAll('.text')].map(({ textContent }) => textContent)
+      if (new Set(texts).size !== texts.length || texts.includes('')) flaws.push(`shown: ${texts.join()}`)
+    }).observe(list, { childList: true, subtree: true })
+  })
 }
+
+const flawsOf = (page: Page): Promise<string[]> =>
+  page.evaluate(() => (globalThis as unknown as { flaws: string[] }).flaws)

@@ -53,6 +53,11 @@ export class Alarm {
   }
 }
 
+/** Ask that the browser does not clear what is kept here when it runs short of room. It may say no, and nothing depends on it. */
+export function keepStorage(): void {
+  navigator.storage?.persist?.().catch(() => {})
+}
+
 /** Where an error goes that nobody listens for. */
 export const complain = (error: unknown): void => console.error(error)
 
@@ -60,9 +65,12 @@ export const soon = (task: () => void): void => queueMicrotask(task)
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => new Alarm(resolve).set(elapsed() + ms))
 
-/** Whether tabs of one origin can share here. Where anything is missing, as in an insecure context, every tab is by itself. */
-export function canShare(): boolean {
-  const needed = ['indexedDB', 'BroadcastChannel', 'addEventListener']
+/**
+ * Whether tabs of one origin can share here. Where anything is missing, as in an insecure context, every tab is by itself; and so is a
+ * worker, which leads nobody, where there is nothing on a disk that a page could take up later.
+ */
+export function canShare(durable: boolean): boolean {
+  const needed = ['BroadcastChannel', 'addEventListener', durable ? 'indexedDB' : 'document']
   return needed.every((name) => name in globalThis) && navigator.locks !== undefined
 }
 

@@ -6,6 +6,7 @@ import { MemoryCursors } from './cursors.ts'
 import type { Homes } from './homes.ts'
 import { type CommonOptions, checkUrl, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
+import { SessionParts } from './session-parts.ts'
 import { TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
 
@@ -21,7 +22,7 @@ export interface MessOptions extends CommonOptions {
   readonly user?: string
   /** Called for a token, and again before it expires or when it was refused. */
   readonly token?: AskToken
-  /** `durable` (default where there is IndexedDB) or `memory`. */
+  /** `durable` (default where there is IndexedDB), or `memory`: nothing is kept. Tabs share local topics also then, while one is open. */
   readonly storage?: 'durable' | 'memory'
   /**
    * Whether the tabs of an origin share local topics and the outbox. Default true where the browser can: it needs IndexedDB, Web
@@ -38,8 +39,16 @@ export interface MessOptions extends CommonOptions {
  */
 export function createMess(options: MessOptions = {}): Mess {
   if (options.url !== undefined) checkUrl(options.url)
-  const shared = (): boolean => options.storage !== 'memory' && options.tabs !== false && canShare()
-  return makeMess({ options, parts: (events) => (shared() ? inTab(options, events) : inMemory(options, events)) })
+  return makeMess({ options, parts: (events) => partsFor(options, events) })
+}
+
+function partsFor(options: MessOptions, events: PartsEvents): Parts {
+  const { url, storage, tabs, name = 'main', retention = LOCAL_RETENTION } = options
+  if (tabs !== false && canShare(storage !== 'memory')) {
+    if (storage !== 'memory') return inTab(options, events)
+    if (url === undefined) return new SessionParts({ name, retention }, events)
+  }
+  return inMemory(options, events)
 }
 
 function inTab({ url, name = 'main', user, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {

@@ -1,5 +1,5 @@
 import type { TabBus } from '../link/tabs.ts'
-import { pause, soon } from '../platform.ts'
+import { keepStorage, pause, soon } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
@@ -50,6 +50,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   /** This tab has missed something and may not have found it yet. */
   #doubts = false
   #telling = false
+  #asked = false
   #closed = false
 
   constructor({ events, bus, isAlive, waits }: DurableOutboxOptions) {
@@ -59,6 +60,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#waits = waits
     this.#own = new OwnMessages({
       stored: (topics, rows) => {
+        // From now on there is something to lose.
+        if (!this.#asked) keepStorage()
+        this.#asked = true
         if (!this.#leading) {
           bus.post('added', { topics })
           return this.#waits()

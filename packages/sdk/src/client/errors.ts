@@ -12,7 +12,7 @@ export interface Trouble {
 }
 
 /** Codes of this side that may succeed later unchanged; a home says it of its own. */
-const RETRYABLE = 'not_acked_yet outbox_full storage_lost token_unavailable link_lost resume_in_use'
+const RETRYABLE = 'not_acked_yet outbox_full storage_lost token_unavailable link_lost resume_in_use unsent'
 
 /**
  * Any failure of Messkit. `code` is one of the table in docs/reference/errors.md, which says what it means and what to do;

@@ -43,6 +43,12 @@ export interface Mess extends AsyncDisposable {
    * given that long first. Idempotent.
    */
   close(options?: { readonly waitMs?: number }): Promise<{ unsent: number }>
+  /**
+   * Sign the user out on this device: closes the client in all tabs and deletes what is kept here, which is outbox, replicas,
+   * positions, and topics of one's own. Make a new client for the next user.
+   * @throws {MessError} `unsent` with `refuse`, if messages wait or are refused; then nothing was touched
+   */
+  forget(options: { readonly unsent: 'refuse' | 'discard' }): Promise<void>
 }
 
 /** Options of every kind of client. */
@@ -77,7 +83,8 @@ export interface Parts {
   feed?: TopicHost['feed']
   /** A topic's link has changed. */
   connected?(topic: string, connection: TopicConnection): void
-  close(): void | Promise<void>
+  /** @param forget whether to delete what is kept on this device, for all tabs */
+  close(forget: boolean): void | Promise<void>
 }
 
 /** What parts tell their client. */
@@ -86,6 +93,8 @@ export interface PartsEvents extends OutboxEvents {
   connect(topic: string): Channel
   /** Links that were lost may be had again now. */
   retry(): void
+  /** Another tab has signed the user out. */
+  forgotten(): void
   report(error: MessError): void
 }
 
@@ -111,6 +120,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   let parts: Parts | undefined
   let closing: Promise<{ unsent: number }> | undefined
   let closed = false
+  let ending: AbortController | undefined
   let telling = false
 
   const report = (error: MessError): void => {
@@ -142,6 +152,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       retry: () => {
         for (const channel of channels.values()) channel.post({ name: 'hint' })
       },
+      forgotten: () => void close(0),
       report,
     })
     return parts
@@ -172,6 +183,10 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       return use().cursors
     },
     watch: (topic, watcher) => use().outbox.watch(topic, watcher),
+    get ended() {
+      ending ??= new AbortController()
+      return ending.signal
+    },
     feed: async (...args) => use().feed?.(...args),
     report,
     track(subscription) {
@@ -218,22 +233,30 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       alarm.set(elapsed() + waitMs)
     })
 
-  const close = (waitMs: number): Promise<{ unsent: number }> => {
+  const close = (waitMs: number, forget = false): Promise<{ unsent: number }> => {
     closing ??= (async () => {
       if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
       const { unsent } = status()
       // The first thing: each writes down how far it has come.
       for (const subscription of [...subscriptions]) subscription.stop()
       closed = true
+      ending?.abort()
       options.signal?.removeEventListener('abort', onAbort)
       for (const channel of channels.values()) channel.close()
       tokens.close()
       parts?.outbox.close()
-      await parts?.close()
+      await parts?.close(forget)
       emitter.emit('status', status())
       return { unsent }
     })()
     return closing
+  }
+
+  const forget = async (unsent: 'refuse' | 'discard'): Promise<void> => {
+    const { outbox } = use()
+    if (unsent !== 'discard' && (await outbox.list()).length > 0)
+      throw new MessError('unsent', 'Messages wait to be sent, or were refused', { scope: 'mess' })
+    await close(0, true)
   }
 
   const onAbort = (): void => void close(0)
@@ -250,6 +273,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     },
     on: (event, listener) => emitter.on(event, guarded(listener)),
     close: ({ waitMs = 0 } = {}) => close(waitMs),
+    forget: ({ unsent }) => forget(unsent),
     async [Symbol.asyncDispose]() {
       await close(0)
     },

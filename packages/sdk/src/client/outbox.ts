@@ -153,6 +153,11 @@ export class MemoryOutbox implements OutboxBackend {
     return [...waiting, ...refused]
   }
 
+  /** Every home of before is gone, and with it all that it knew: what is not acked is published anew, under the same ids. */
+  renew(): void {
+    for (const topic of this.#topics.values()) topic.renew()
+  }
+
   has(id: string): boolean {
     return this.#refused.has(id)
   }
@@ -232,6 +237,13 @@ class MemoryTopicOutbox implements TopicOutbox {
     this.#backend.watching.tell(this.#name)?.added(receipt.id, line, key)
     this.#changed()
     return receipt
+  }
+
+  renew(): void {
+    const held = this.#publisher?.clear() ?? []
+    this.#publisher = undefined
+    this.#sequence = 0
+    for (const { sequence: _, ...message } of held) this.publisher().add({ ...message, sequence: ++this.#sequence })
   }
 
   adopt(message: Omit<Held, 'sequence'>): void {

@@ -91,6 +91,7 @@ export class TabParts implements Parts {
       isAlive: (tab) => this.#election.lives(tab),
       waits: () => this.#election.wait(),
     })
+    bus.on('forget', () => events.forgotten())
     bus.on('uplink', ({ topic, connection }) => {
       this.#uplinks.set(topic, connection as TopicConnection)
       events.counted()
@@ -127,11 +128,17 @@ export class TabParts implements Parts {
     return this.#alone ? 'alone' : this.#election.leading ? 'leader' : 'follower'
   }
 
-  async close(): Promise<void> {
+  async close(forget: boolean): Promise<void> {
     await this.#started
-    await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
+    if (!forget) await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
+    else {
+      // The others let go of the database when they hear of it; and one that cannot, for it is frozen, finds nothing in it.
+      this.#bus.post('forget', undefined)
+      await this.#database?.clear()
+    }
     this.#election.close()
     this.#database?.close()
+    if (forget) await this.#database?.delete()
   }
 
   // ---- starting

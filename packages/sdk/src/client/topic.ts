@@ -111,6 +111,8 @@ export interface TopicHost {
   channel(topic: string): Channel
   readonly cursors: CursorStore
   watch(topic: string, watcher: OwnWatcher): () => void
+  /** Aborted when the client is closed. */
+  readonly ended: AbortSignal
   /** Shows the copy that is kept here, if there can be one. */
   feed(
     topic: string,
@@ -161,7 +163,7 @@ export function makeTopic<I, O>(
     view(listener, { last = replica?.maxMessages ?? 100, signal } = {}) {
       checkCount(last, 'last')
       const abort = new AbortController()
-      const ended = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal
+      const ended = AbortSignal.any([abort.signal, host.ended, ...(signal ? [signal] : [])])
       // Loaded by who shows something.
       const ready = import('./view.ts').then(({ Viewing }) =>
         new Viewing<I, O>(host, name, { read, last, listener }).start(replica, ended),

@@ -28,6 +28,8 @@ export interface TabMessages {
   refused: { readonly refusals: readonly Refusal[] }
   /** From the leader: what the outbox holds. */
   counts: { readonly unsent: number; readonly bytes: number }
+  /** The user was signed out: close, and let go of the database. */
+  forget: undefined
   /** More or fewer messages are set aside than before. */
   setAside: undefined
 }

@@ -236,6 +236,12 @@ export const ERRORS = {
   },
   token_unavailable: { number: 1410, meaning: 'The token callback failed', retryable: true, http: 401 },
   link_lost: { number: 1411, meaning: 'The connection ended before the answer came', retryable: true, http: 503 },
+  unsent: {
+    number: 1414,
+    meaning: 'The outbox still holds messages, which would be lost',
+    retryable: true,
+    http: 409,
+  },
   resume_in_use: { number: 1412, meaning: 'Another subscription resumes by this name', retryable: true, http: 409 },
   bad_option: {
     number: 1413,

@@ -69,6 +69,21 @@ export class Database {
     return result
   }
 
+  /** Everything goes. */
+  clear(): Promise<void> {
+    return this.write(STORES, 'strict', async (stores) => {
+      for (const store of STORES) stores[store].clear()
+    })
+  }
+
+  /** Once it is closed, here and elsewhere; where a frozen tab holds it, the browser does it later. */
+  async delete(): Promise<void> {
+    const request = indexedDB.deleteDatabase(this.#name)
+    await new Promise<void>((resolve) => {
+      request.onsuccess = request.onerror = request.onblocked = () => resolve()
+    })
+  }
+
   /** Transactions that are under way end first. */
   close(): void {
     this.#closed ??= { error: new DOMException('The database is closed', 'InvalidStateError') }
