@@ -100,6 +100,7 @@ const GROUPS = [
         what: 'Unacked and refused messages of one client, in memory or on disk.',
         over: '`outbox_full`, thrown by `publish()`',
       },
+      replicaMessages: { over: '`bad_option`' },
       outboxBytes: { what: 'Their payloads, in characters.', over: '`outbox_full`, thrown by `publish()`' },
       outboxAcks: { over: 'the oldest is dropped; a tab that asks later is told `duplicate` without an offset' },
     },

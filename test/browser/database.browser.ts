@@ -19,6 +19,44 @@ test('a handle that the browser has killed is replaced, and the work is done onc
   expect(lost).not.toHaveBeenCalled()
 })
 
+test('work that awaits something else than its transaction is told, and never taken for done', async () => {
+  const { database } = open()
+
+  const work = database.write(['meta'], 'strict', async ({ meta }) => {
+    await ask(meta.put(1, 'first'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return 'done'
+  })
+
+  await expect(work).rejects.toThrow('before its work was done')
+})
+
+test('the first request of a transaction follows in the same breath', async () => {
+  const { database } = open()
+  await put(database, 'a', 1)
+  const late: string[] = []
+  const { transaction } = IDBDatabase.prototype
+  const { get } = IDBObjectStore.prototype
+  let fresh = false
+  // Safari ends a transaction to which nothing was said before the next microtask.
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...args) {
+    fresh = true
+    queueMicrotask(() => {
+      fresh = false
+    })
+    return transaction.apply(this, args)
+  })
+  vi.spyOn(IDBObjectStore.prototype, 'get').mockImplementation(function (this: IDBObjectStore, key) {
+    if (!fresh) late.push(String(key))
+    return get.call(this, key)
+  })
+
+  await database.read(['meta'], ({ meta }) => ask(meta.get('a')))
+  await database.write(['meta'], 'strict', ({ meta }) => ask(meta.get('a')))
+
+  expect(late).toEqual([])
+})
+
 test('work that is tried again is told so', async () => {
   const { database } = open()
   const seen: boolean[] = []

@@ -177,14 +177,16 @@ function transact<T>(
 ): Promise<T> {
   const stores = Object.fromEntries(names.map((name) => [name, tx.objectStore(name)])) as Stores
   return new Promise((resolve, reject) => {
-    let result: T
+    let result: { readonly value: T } | undefined
     let failure: unknown
-    // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails.
-    tx.oncomplete = () => resolve(result)
+    // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails. It comes early for work that awaits
+    // something else than the transaction's requests, and then nobody knows what of it was written.
+    tx.oncomplete = () =>
+      result ? resolve(result.value) : reject(new Error('A transaction was committed before its work was done'))
     tx.onabort = () => reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError'))
     work(stores).then(
       (value) => {
-        result = value
+        result = { value }
       },
       (error: unknown) => {
         failure = error
