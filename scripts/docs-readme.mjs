@@ -9,6 +9,12 @@ const WORDS = {
   'publish-2000': 'Durable publishes, one client, 2,000 in flight',
   'fanout-100': 'Deliveries to 100 subscribers',
   'latency-1': 'Publish to ack, one in flight, median',
+  'tab-latency-session': 'Tab to tab, nothing kept, median',
+  'tab-latency-durable': 'Tab to tab, durable, median',
+  'tab-throughput-session': 'Tab to tab, nothing kept, 2,000 in flight',
+  'outbox-drain': '10,000 messages stored offline, until acked',
+  'stored-1': 'Publish to stored on the disk, median',
+  'topics-32': '32 topics live on one page',
 }
 /** What the comparison itself rests on, and no figure of Messkit's. */
 const HIDDEN = ['baseline-vs-bare']

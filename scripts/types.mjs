@@ -7,6 +7,7 @@ const PROJECTS = [
   'packages/sdk/tsconfig.json',
   'packages/edge/tsconfig.json',
   'packages/demo/tsconfig.json',
+  'packages/demo/tsconfig.worker.json',
   'tsconfig.json',
   'test/tsconfig.workerd.json',
   'test/tsconfig.browser.json',

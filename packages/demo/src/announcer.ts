@@ -1,14 +1,10 @@
-/** Often enough to follow a talk, seldom enough to hear every word. */
+/** Often enough to follow what others do, seldom enough to hear every word. */
 const PAUSE_MS = 1_500
-const SPOKEN_CHARS = 200
 
-/**
- * Tells screen readers politely what happened: one message in its words, many as a number. A live region on the list itself would read out
- * every one of ten thousand.
- */
+/** Tells screen readers politely what happened: one change in its words, many as a number. */
 export class Announcer {
   readonly #region: HTMLElement
-  #messages = 0
+  #changes = 0
   #newest = ''
   #sentence = ''
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -17,9 +13,10 @@ export class Announcer {
     this.#region = region
   }
 
-  message(by: string, text: string): void {
-    this.#messages++
-    this.#newest = `${by}: ${text.slice(0, SPOKEN_CHARS)}`
+  /** What somebody else did. */
+  change(what: string): void {
+    this.#changes++
+    this.#newest = what
     this.#soon()
   }
 
@@ -35,10 +32,9 @@ export class Announcer {
 
   #speak(): void {
     this.#timer = undefined
-    const heard =
-      this.#messages > 1 ? `${this.#messages} new messages. The newest is from ${this.#newest}` : this.#newest
+    const heard = this.#changes > 1 ? `${this.#changes} changes. The newest: ${this.#newest}` : this.#newest
     this.#region.textContent = [this.#sentence, heard].filter(Boolean).join(' ')
-    this.#messages = 0
+    this.#changes = 0
     this.#newest = this.#sentence = ''
   }
 }

@@ -3,7 +3,7 @@ import type { Kept } from './kept.ts'
 /**
  * The demo's network cable, which can be pulled. The SDK has no switch for this, and needs none: a network fails without asking.
  * So the page stands in for the network. Sockets are made through here, and while the cable is out, open ones are lost and new ones
- * fail, as they would without a network. All tabs of this browser hang on the same cable.
+ * fail, as they would without a network. All tabs of one person hang on the same cable, and those of another on another.
  */
 export interface Cable {
   readonly plugged: boolean
@@ -11,12 +11,11 @@ export interface Cable {
   plug(): void
 }
 
-const KEY = 'cable'
-
 /** Call it before the first connection is made. */
-export function installCable({ kept, onChange }: { kept: Kept; onChange: () => void }): Cable {
+export function installCable({ kept, user, onChange }: { kept: Kept; user: string; onChange: () => void }): Cable {
+  const key = `cable ${user}`
   const open = new Set<WebSocket>()
-  let plugged = kept.get(KEY) !== 'out'
+  let plugged = kept.get(key) !== 'out'
 
   const set = (next: boolean): void => {
     if (next === plugged) return
@@ -36,8 +35,8 @@ export function installCable({ kept, onChange }: { kept: Kept; onChange: () => v
       return socket
     },
   })
-  kept.onChange((key, value) => {
-    if (key === KEY) set(value !== 'out')
+  kept.onChange((changed, value) => {
+    if (changed === key) set(value !== 'out')
   })
 
   return {
@@ -45,11 +44,11 @@ export function installCable({ kept, onChange }: { kept: Kept; onChange: () => v
       return plugged
     },
     pull() {
-      kept.set(KEY, 'out')
+      kept.set(key, 'out')
       set(false)
     },
     plug() {
-      kept.remove(KEY)
+      kept.remove(key)
       set(true)
     },
   }

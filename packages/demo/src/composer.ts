@@ -1,22 +1,36 @@
 import { byId } from './dom.ts'
+import { TEXT_CHARS } from './item-row.ts'
 
-/** The field in which messages are written. Enter sends; a message that cannot be taken stays in the field. */
-export function composer({ onSend }: { onSend: (text: string) => boolean }): { focus(): void } {
-  const form = byId('composer', 'form')
-  const field = byId('text', 'textarea')
-  const send = (): void => {
-    if (field.value.trim() !== '' && onSend(field.value.trimEnd())) field.value = ''
+const DRAFT = 'messkit-demo draft'
+
+/** The field in which new items are written. What cannot be taken stays in it, and what is not sent yet survives a reload. */
+export function composer({ onAdd }: { onAdd: (text: string) => boolean }): void {
+  const field = byId('text', 'input')
+  const storage = ownStorage()
+  field.maxLength = TEXT_CHARS
+  field.value ||= storage?.getItem(DRAFT) ?? ''
+  field.addEventListener('input', () => storage?.setItem(DRAFT, field.value))
+  byId('composer', 'form').addEventListener('submit', (event) => {
+    event.preventDefault()
+    const text = field.value.trim()
+    if (text !== '' && onAdd(text)) {
+      field.value = ''
+      storage?.removeItem(DRAFT)
+    }
     field.focus()
+  })
+}
+
+/** With a mouse there is a keyboard; on glass one would cover half of the page. */
+export function focusField(): void {
+  if (matchMedia('(pointer: fine)').matches) byId('text', 'input').focus({ preventScroll: true })
+}
+
+/** This tab's alone. */
+function ownStorage(): Storage | undefined {
+  try {
+    return sessionStorage
+  } catch {
+    return undefined // a browser that keeps nothing for this page
   }
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    send()
-  })
-  field.addEventListener('keydown', (event) => {
-    // While an input method composes, Enter takes its suggestion.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return
-    event.preventDefault()
-    send()
-  })
-  return { focus: () => field.focus() }
 }

@@ -15,9 +15,27 @@ export function el<K extends keyof Tags>(tag: K, className: string, ...children:
   return element
 }
 
+export function button(className: string, text: string, onClick: () => void): HTMLButtonElement {
+  const element = el('button', className, text)
+  element.type = 'button'
+  element.addEventListener('click', onClick)
+  return element
+}
+
 /** Writes only what changed, so that nothing is laid out anew for nothing. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
+}
+
+/** Puts rows in order. One that stays is not touched, so that what has the focus keeps it. */
+export function arrange(list: Element, rows: readonly Element[]): void {
+  const staying = new Set(rows)
+  for (const row of [...list.children]) if (!staying.has(row)) row.remove()
+  let at = list.firstElementChild
+  for (const row of rows) {
+    if (row === at) at = at.nextElementSibling
+    else list.insertBefore(row, at)
+  }
 }
 
 const numbers = new Intl.NumberFormat('en')

@@ -3,7 +3,6 @@ export interface Kept {
   get(key: string): string | undefined
   set(key: string, value: string): void
   remove(key: string): void
-  keys(): string[]
   /** Another tab has changed something. */
   onChange(listener: (key: string, value: string | undefined) => void): void
 }
@@ -28,7 +27,6 @@ function inStorage(storage: Storage): Kept {
       } catch {} // full: what is kept here makes the page nicer, and nothing depends on it
     },
     remove: (key) => storage.removeItem(PREFIX + key),
-    keys: () => Object.keys(storage).flatMap((key) => (key.startsWith(PREFIX) ? [key.slice(PREFIX.length)] : [])),
     onChange: (listener) =>
       addEventListener('storage', ({ key, newValue }) => {
         if (key?.startsWith(PREFIX)) listener(key.slice(PREFIX.length), newValue ?? undefined)
@@ -42,7 +40,6 @@ function inMemory(): Kept {
     get: (key) => values.get(key),
     set: (key, value) => void values.set(key, value),
     remove: (key) => void values.delete(key),
-    keys: () => [...values.keys()],
     onChange: () => {},
   }
 }

@@ -1,85 +1,64 @@
-import type { Mess, Message } from '@messkit/sdk'
+import type { Mess } from '@messkit/sdk'
+import { Acks } from './acks.ts'
 import { Announcer } from './announcer.ts'
 import type { Cable } from './cable.ts'
+import { type Change, describe } from './change.ts'
 import { composer } from './composer.ts'
-import { byId, count } from './dom.ts'
-import type { Drafts } from './drafts.ts'
+import { byId } from './dom.ts'
 import { perFrame } from './frame.ts'
-import { Many } from './many.ts'
-import { Meter } from './meter.ts'
-import type { Note } from './note.ts'
+import { type Changes, listOf } from './list.ts'
+import { ListView } from './list-view.ts'
+import { listNamed, showLists } from './lists.ts'
+import { LogView } from './log-view.ts'
+import { News } from './news.ts'
 import type { Notices } from './notices.ts'
-import { OutboxWatch } from './outbox-watch.ts'
-import { Outgoing, type Sent } from './outgoing.ts'
+import { newItemId, OpenList } from './open-list.ts'
+import { OutboxView } from './outbox-view.ts'
 import { connectionSentence, PathView } from './path-view.ts'
-import { TopicView } from './topic-view.ts'
-import { topicOf } from './topics.ts'
-import { TrayView } from './tray-view.ts'
-import { inSendOrder } from './waiting.ts'
 
 interface PageOptions {
   readonly mess: Mess
   readonly cable: Cable
   readonly user: string
-  readonly drafts: Drafts
   readonly notices: Notices
 }
 
-const REST_MS = 300
-
-/** The page: what happens in Messkit goes into the parts, and everything is drawn once per frame. */
+/** The page: what people and Messkit do goes through here, and everything is drawn once per frame. */
 export class Page {
   readonly #options: PageOptions
-  readonly #outgoing: Outgoing
-  readonly #outbox: OutboxWatch
-  readonly #view: TopicView
-  readonly #tray: TrayView
+  readonly #list: ListView
+  readonly #outbox: OutboxView
   readonly #path: PathView
-  readonly #many: Many
+  readonly #log: LogView
+  readonly #acks: Acks
   readonly #announcer = new Announcer(byId('announcer', 'p'))
   readonly #draw = perFrame(() => this.#drawNow())
-  readonly #meter = new Meter()
-  #received = 0
-  #unread = 0
-  /** What went over the cable since the last frame. */
-  #moved = { up: false, down: false }
-  #online = false
-  #onlineSinceMs = 0
+  #open: OpenList | undefined
+  #news = new News()
+  #online: boolean | undefined
 
   constructor(options: PageOptions) {
-    const { mess, cable, user, drafts } = options
+    const { mess, cable, user } = options
     this.#options = options
-    this.#outgoing = new Outgoing({ user, drafts, onChange: (sent) => this.#changed(sent) })
-    this.#outbox = new OutboxWatch({ mess, outgoing: this.#outgoing, drafts, onChange: this.#draw })
-    this.#view = new TopicView({
-      mess,
-      onMessage: (message, facts) => this.#arrived(message, facts),
-      onGap: () => this.#announcer.say('Some messages are missing.'),
-      onTrouble: (error) => this.#trouble(error),
-      onChange: this.#draw,
+    this.#acks = new Acks(this.#draw)
+    this.#list = new ListView({
+      tick: ({ id }, done) => this.#change({ do: 'tick', item: id, done, by: user }),
+      rename: ({ id }, text) => this.#change({ do: 'rename', item: id, text, by: user }),
+      remove: ({ id }) => this.#change({ do: 'remove', item: id, by: user }),
     })
-    this.#tray = new TrayView({
-      list: byId('tray', 'ol'),
-      more: byId('tray-more', 'p'),
-      retry: (id) => this.#outbox.retry(id),
-      discard: (id) => void this.#outbox.discard(id),
-    })
+    this.#outbox = new OutboxView({ retry: (id) => this.#retry(id), discard: (id) => void mess.outbox.discard(id) })
     this.#path = new PathView({ onCable: () => (cable.plugged ? cable.pull() : cable.plug()) })
-    this.#many = new Many({
-      outgoing: this.#outgoing,
-      topic: () => this.#view.topic,
-      onlineSinceMs: () => this.#onlineSinceMs,
-      onTrouble: (error) => this.#trouble(error),
-      onStarted: () => this.#view.log.follow(),
-    })
-    composer({ onSend: (text) => this.#send(text) })
-    addEventListener('hashchange', () => this.#view.open(topicOf(location.hash)))
-    document.addEventListener('visibilitychange', () => this.#seen())
+    this.#log = new LogView({ acks: this.#acks, onOpen: this.#draw })
+    composer({ onAdd: (text) => this.#add(text) })
+    addEventListener('hashchange', () => this.#show(listNamed(location.hash)))
     mess.on('status', () => this.statusChanged())
-    mess.on('error', (error) => this.#trouble(error))
-    mess.on('refused', () => this.#announcer.say('The server refused a message.'))
-    this.#view.open(topicOf(location.hash))
-    if (!this.#view.topic) this.#view.open(topicOf(''))
+    mess.on('error', (error) => {
+      // Without a network there is no token, which the status says better.
+      if (error.code !== 'token_unavailable') this.#trouble(error)
+    })
+    mess.on('refused', () => this.#announcer.say('The server refused a change.'))
+    this.#show(listNamed(location.hash))
+    if (!this.#open) this.#show(listNamed(''))
   }
 
   /** The connection, the counts, or the cable. */
@@ -88,40 +67,54 @@ export class Page {
     const online = cable.plugged && mess.status.connection === 'online'
     if (online !== this.#online) {
       this.#online = online
-      if (online) this.#onlineSinceMs = performance.now()
       this.#announcer.say(connectionSentence(mess.status, cable.plugged))
     }
     this.#draw()
   }
 
-  #send(text: string): boolean {
-    const { topic, log } = this.#view
-    if (!topic) return false
+  #show(name: string): void {
     try {
-      this.#outgoing.say(topic, text)
+      const { mess } = this.#options
+      const open: OpenList = new OpenList({ mess, name, onChanges: (changes) => this.#changed(changes) })
+      this.#open?.close()
+      this.#open = open
     } catch (error) {
       this.#trouble(error)
+      return
+    }
+    this.#news = new News()
+    showLists(name)
+    document.title = `${name} · Messkit`
+    this.#draw()
+  }
+
+  #add(text: string): boolean {
+    const item = newItemId()
+    const added = this.#change({ do: 'add', item, text, by: this.#options.user })
+    if (added) this.#list.reveal(item)
+    return added
+  }
+
+  #change(change: Change): boolean {
+    try {
+      const receipt = this.#open?.topic.publish(change)
+      if (receipt) this.#acks.follow(receipt)
+      return receipt !== undefined
+    } catch (error) {
+      this.#trouble(error)
+      this.#draw()
       return false
     }
-    log.follow()
-    return true
   }
 
-  #arrived({ id, data, own }: Message<Note>, { isLive }: { isLive: boolean }): Sent | undefined {
-    this.#outbox.arrived(id)
-    this.#received++
-    this.#meter.add(1, performance.now())
-    this.#moved.down = true
-    if (isLive && !own) this.#announcer.message(data.by, data.text)
-    if (isLive && document.hidden) this.#unread++
-    return this.#outgoing.arrived(id)
+  #retry(id: string): void {
+    try {
+      this.#acks.follow(this.#options.mess.outbox.retry(id))
+    } catch {} // somebody has decided in another tab
   }
 
-  #changed(sent: Sent): void {
-    if (sent.ack) {
-      this.#moved.up = true
-      this.#view.acked(sent)
-    }
+  #changed(changes: Changes): void {
+    this.#news.read(changes)
     this.#draw()
   }
 
@@ -129,38 +122,26 @@ export class Page {
     this.#options.notices.show(error instanceof Error ? error.message : String(error))
   }
 
-  #seen(): void {
-    if (document.hidden) return
-    this.#unread = 0
-    this.#draw()
-  }
-
   #drawNow(): void {
-    const { mess, cable, user, drafts } = this.#options
-    const { log, shown, stored } = this.#view
-    const { topic } = shown
-    this.#outgoing.dropUnseen(shown)
-    const entries = this.#outbox.in(topic)
-    const textOf = (id: string) => drafts.textOf(id)
-    const waiting = inSendOrder(this.#outgoing.in(topic), entries, { textOf, storage: mess.status.storage })
-    const refused = entries.filter(({ state }) => state === 'refused')
-    log.draw()
-    this.#tray.draw({ waiting, refused, textOf, by: user, continues: log.lastBy === user })
-    this.#view.draw({ somethingWaits: waiting.length + refused.length > 0, plugged: cable.plugged })
-    log.settle()
-    this.#many.draw()
-    const receivedPerSecond = this.#meter.perSecond(performance.now())
-    this.#path.draw({
-      status: mess.status,
-      plugged: cable.plugged,
-      written: this.#outgoing.written,
-      stored,
-      received: this.#received,
-      receivedPerSecond,
-      moved: this.#moved,
+    const { mess, cable } = this.#options
+    const open = this.#open
+    if (!open) return
+    const { status } = mess
+    const list = listOf(open.changes)
+    const news = this.#news.take()
+    for (const change of news) this.#announcer.change(`${change.by} ${describe(change, list.nameOf)}`)
+    this.#list.draw({
+      items: list.items,
+      fresh: new Set(news.map(({ item }) => item)),
+      emptyText: open.isKnown ? emptyText(open.isThere, this.#online === true) : undefined,
     })
-    this.#moved = { up: false, down: false }
-    document.title = `${this.#unread > 0 ? `(${count(this.#unread)}) ` : ''}${topic} · Messkit`
-    if (receivedPerSecond > 0) setTimeout(this.#draw, REST_MS) // until it is quiet again
+    this.#outbox.draw(list, status)
+    this.#path.draw({ status, plugged: cable.plugged, stored: open.stored })
+    this.#log.draw(open.changes, list.nameOf)
   }
+}
+
+function emptyText(isThere: boolean, online: boolean): string {
+  if (isThere || online) return 'Nothing to do here. Add something, and watch it appear in a second tab.'
+  return 'This list was never opened in this browser. Add something; the rest comes with the network.'
 }

@@ -55,7 +55,7 @@ export class Channel {
   /** How the topic's home is reached, also through another tab. */
   get reach(): TopicConnection {
     const { state } = this.#session
-    return (state === 'online' && this.#options.uplink()) || { state, error: this.#error }
+    return (state !== 'stuck' && this.#options.uplink()) || { state, error: this.#error }
   }
 
   history(params: Reader['params'], signal: AbortSignal | undefined): Promise<HistoryResult> {

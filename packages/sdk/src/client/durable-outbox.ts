@@ -63,10 +63,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         // From now on there is something to lose.
         if (!this.#asked) keepStorage()
         this.#asked = true
-        if (!this.#leading) {
-          bus.post('added', { topics })
-          return this.#waits()
-        }
+        // Also a leader's: whoever shows the topic shows what waits.
+        bus.post('added', { topics })
+        if (!this.#leading) return this.#waits()
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
       },
       refused: events.refused,

@@ -235,6 +235,7 @@ export class TabParts implements Parts {
     const home =
       this.#replicas.get(topic) ?? new ReplicaHome(topic, this.#events.connect(topic), this.#database as Database)
     this.#replicas.set(topic, home)
+    this.connected(topic, this.#events.connect(topic).reach)
     return home.keep(Number(maxMessages))
   }
 

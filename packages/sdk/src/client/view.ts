@@ -70,6 +70,8 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   /** @param signal ends it */
   async start(replica: ReplicaOptions | undefined, signal: AbortSignal): Promise<void> {
     const host = this.#host
+    // A topic that is shown is one whose connection counts.
+    host.channel(this.#topic)
     const unwatch = host.watch(this.#topic, this)
     const feed =
       (replica && (await host.feed(this.#topic, { ...replica, last: this.#last }, this))) ??

@@ -89,8 +89,9 @@ export class DurableWatching extends Watching {
   refused(refusals: readonly Refusal[]): void {
     for (const refusal of refusals) {
       if (!this.topics.has(refusal.topic)) continue
-      this.#refused.set(refusal.id, refusal.topic)
       this.tell(refusal.topic)?.refused(refusal.id, entryOf(refusal).error as MessError)
+      // Who has not read its row yet finds it among those set aside.
+      this.lookAside()
     }
   }
 
