@@ -17,11 +17,14 @@ export interface Entry {
   readonly met: boolean
 }
 
-/** What Messkit reached, against the baseline. */
-export function entryOf({ name, unit, better, target }: Question, { messkit = [], baseline }: Values): Entry {
-  const ratio = median(ratiosOf(messkit, baseline))
+/** What Messkit reached. `ratios` are those to one peer, one for each round. */
+export function entryOf(
+  { name, unit, better, target }: Pick<Question, 'name' | 'unit' | 'better' | 'target'>,
+  { values, peer, ratios }: { values: readonly number[]; peer: string; ratios: readonly number[] },
+): Entry {
+  const ratio = median(ratios)
   const met = better === 'more' ? ratio >= target : ratio <= target
-  return { name, value: round(median(messkit)), unit, ratios: { baseline: round(ratio) }, target, met }
+  return { name, value: round(median(values)), unit, ratios: { [peer]: round(ratio) }, target, met }
 }
 
 /** What the baseline itself has to reach, or a comparison with it says nothing. */

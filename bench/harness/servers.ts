@@ -52,7 +52,7 @@ function worker(folder: string, name: string): string {
   return bundle
 }
 
-function makeToken(secret: string): Promise<string> {
+export function makeToken(secret: string): Promise<string> {
   const now = Math.floor(Date.now() / 1000)
   return new SignJWT({ sub: 'bench', iat: now, exp: now + HOUR_SECONDS })
     .setProtectedHeader({ alg: 'HS256' })

@@ -2,7 +2,7 @@ import type { TabBus } from '../link/tabs.ts'
 import { keepStorage, pause, soon } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
-import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
+import type { AckRange, Refusal, Row } from '../store/indexeddb-rows.ts'
 import { entryOf, failureOf } from './durable-errors.ts'
 import { type DurableHost, DurableTopic } from './durable-topic.ts'
 import { MessError } from './errors.ts'
@@ -24,6 +24,11 @@ export interface DurableOutboxOptions {
 
 /** How long to wait where setting a message aside failed, before it is tried again. */
 const AGAIN_MS = 1_000
+
+/** Rows of so few characters are told to the other tabs; others they read. */
+const TOLD_CHARS = 16_384
+
+const small = (rows: readonly Row[]): boolean => rows.reduce((sum, { body }) => sum + body.length, 0) <= TOLD_CHARS
 
 /**
  * The outbox that all tabs of a user share. A tab writes its own messages to the database and then tells the others; the one that
@@ -64,16 +69,16 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         if (!this.#asked) keepStorage()
         this.#asked = true
         // Also a leader's: whoever shows the topic shows what waits.
-        bus.post('added', { topics })
+        bus.post('added', { topics, rows: small(rows) ? rows : [] })
         if (!this.#leading) return this.#waits()
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
       },
       refused: events.refused,
       report: events.report,
     })
-    bus.on('added', ({ topics }) => {
+    bus.on('added', ({ topics, rows }) => {
       this.#watching.look(topics)
-      for (const topic of topics) if (this.#leading) this.#topic(topic).fill()
+      for (const name of topics) if (this.#leading) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
     })
     bus.on('acked', ({ acks }) => this.#acked(acks))
     bus.on('refused', ({ refusals }) => this.#refused(refusals))

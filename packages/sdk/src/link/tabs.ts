@@ -1,4 +1,4 @@
-import type { AckRange, Refusal } from '../store/indexeddb-rows.ts'
+import type { AckRange, Refusal, Row } from '../store/indexeddb-rows.ts'
 
 /** What the tabs of one origin, application and user tell each other. Hints but for the frames: the truth is in IndexedDB. */
 export interface TabMessages {
@@ -20,8 +20,8 @@ export interface TabMessages {
   /** The client, or the home, has ended the link. */
   close: { readonly link: number }
   lost: { readonly link: number; readonly code: number }
-  /** There are new rows in the outbox. */
-  added: { readonly topics: readonly string[] }
+  /** There are new rows in the outbox: these, or others to be read there. */
+  added: { readonly topics: readonly string[]; readonly rows: readonly Row[] }
   /** Messages of these origins were stored, or were repeats. */
   acked: { readonly acks: readonly AckRange[] }
   /** Messages were set aside. */

@@ -187,6 +187,10 @@ function transact<T>(
     work(stores).then(
       (value) => {
         result = { value }
+        // Nothing more will be asked: the browser need not find out by itself.
+        try {
+          tx.commit()
+        } catch {}
       },
       (error: unknown) => {
         failure = error
