@@ -19,7 +19,7 @@ export interface DurableOutboxOptions {
   readonly isAlive: (tab: string) => Promise<boolean>
 }
 
-/** How long to wait where setting a message aside failed, before it is tried again. */
+/** How long to wait where the outcome of a message could not be written, before it is tried again. */
 const AGAIN_MS = 1_000
 
 /**
@@ -71,6 +71,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     })
     bus.on('holder', () => void this.#recall())
     bus.on('counts', (held) => {
+      // The last words of whoever led before may come late.
+      if (this.#leading) return
       Object.assign(this.#held, held)
       events.counted()
       if (this.#doubts) void this.#recall()
@@ -223,7 +225,11 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   }
 
   /** @throws {MessError} `outbox_full` */
-  add({ name, origin }: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
+  add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
+    // What was to be stored when the database was lost goes first.
+    const memory = this.#own.chars > 0 ? undefined : this.memory(topic)
+    if (memory) return memory.add(line, key)
+    const { name, origin } = topic
     const count = this.unsent + this.refused
     const chars = this.#held.bytes + this.#own.chars + line.length
     if (count >= LIMITS.outboxMessages || chars > LIMITS.outboxBytes) {
@@ -260,6 +266,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   acked(topic: DurableTopic, acks: readonly AckRange[]): void {
     this.#own.acked(acks)
     this.#bus.post('acked', { acks })
+    this.settle(topic)
+  }
+
+  settle(topic: DurableTopic): void {
     this.#moved.add(topic)
     void this.#settler.run()
   }
@@ -267,8 +277,15 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   async #settle(): Promise<void> {
     const settlements = [...this.#moved].flatMap((topic) => topic.settlement() ?? [])
     this.#moved.clear()
-    // What is not written is sent again after a reload, and recognised.
-    if (settlements.length > 0) await this.#store?.settle(settlements).catch(() => {})
+    try {
+      if (settlements.length > 0) await this.#store?.settle(settlements)
+    } catch {
+      // It would be sent again after a reload, and recognised. Until then it would count as waiting.
+      for (const { topic, acks } of settlements) this.#moved.add(this.#topic(topic).keep(acks))
+      void pause(AGAIN_MS).then(() => {
+        if (!this.#closed) void this.#settler.run()
+      })
+    }
     this.#tell()
   }
 

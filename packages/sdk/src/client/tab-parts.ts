@@ -4,7 +4,7 @@ import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { hash, heldLocks, isFree, onPage, randomName, takeLock } from '../platform.ts'
-import { ask, Database } from '../store/indexeddb-database.ts'
+import { Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { DurableCursors } from './durable-cursors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
@@ -158,8 +158,7 @@ export class TabParts implements Parts {
       if (this.local) {
         const database = this.#database as Database
         const { homesOnDisk } = await import('./local.ts')
-        const term = await nextTerm(database)
-        if (signal.aborted) return
+        const { retention } = this.#options
         const onFailed = (topic: string, cause: unknown): void =>
           this.#events.report(
             new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, {
@@ -167,7 +166,10 @@ export class TabParts implements Parts {
               cause,
             }),
           )
-        this.#lead(homesOnDisk(database, { retention: this.#options.retention, term, onFailed }))
+        const report = (error: unknown): void => this.outbox.report(error)
+        const homes = await homesOnDisk(database, { retention, onFailed, report, signal })
+        if (signal.aborted) return
+        this.#lead(homes)
       }
       this.#role = 'leader'
       this.#bus.post('holder', undefined)
@@ -220,8 +222,11 @@ export class TabParts implements Parts {
   }
 
   #comeBack(): void {
-    if (this.#presence || !this.#database || this.#database.state === 'lost') return
-    void this.#join().then(() => this.outbox.recover())
+    if (this.#presence || !this.#database) return
+    if (this.#database.state !== 'lost') return void this.#join().then(() => this.outbox.recover())
+    // It takes part in nothing any more, and still needs the homes of the others.
+    this.#bus.open(this.#name)
+    this.#links.renew?.()
   }
 
   #aliveName(tab: string): string {
@@ -233,13 +238,4 @@ export class TabParts implements Parts {
 async function nameOf({ url, name, user }: TabOptions): Promise<string> {
   const server = url === undefined ? 'local' : new URL(url).host + new URL(url).pathname.replace(/\/$/, '')
   return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
-}
-
-/** Higher than that of every tab that was the home of local topics before. */
-function nextTerm(database: Database): Promise<number> {
-  return database.write(['meta'], 'strict', async ({ meta }) => {
-    const term = ((await ask<number | undefined>(meta.get('term'))) ?? 0) + 1
-    meta.put(term, 'term')
-    return term
-  })
 }

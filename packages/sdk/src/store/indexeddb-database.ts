@@ -162,9 +162,19 @@ function transact<T>(
   return new Promise((resolve, reject) => {
     let result: T
     let failure: unknown
+    // A handle that the browser takes away may take its transactions along without a word.
+    const { db } = tx
+    const end = (settle: () => void) => (): void => {
+      db.removeEventListener('close', aborted)
+      settle()
+    }
+    const aborted = end(() =>
+      reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError')),
+    )
+    db.addEventListener('close', aborted)
     // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails.
-    tx.oncomplete = () => resolve(result)
-    tx.onabort = () => reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError'))
+    tx.oncomplete = end(() => resolve(result))
+    tx.onabort = aborted
     work(stores).then(
       (value) => {
         result = value
