@@ -49,7 +49,7 @@ const GROUPS = [
         'The SDK recomputes and sends again. If a message was set aside with it: the home lost what it had acked, for example after its data was restored from a backup. Check whether the message is there, then retry or discard it.',
       publisher_expired:
         'This client was away for longer than the home remembers publishers. Check whether the message is there, then retry or discard it.',
-      busy: 'A publish: the SDK waits and sends again. `history()`: ask again after a moment.',
+      busy: 'A publish: the SDK waits and sends again. A subscription: the SDK reconnects and goes on. `history()`: ask again after a moment.',
     },
   },
   {

@@ -39,6 +39,14 @@ const GROUPS = [
         over: '`busy`, which may be tried again',
       },
       historyBytesPerSecond: { what: 'What is paid off of `historyBytes` in a second.', over: 'see `historyBytes`' },
+      abandonedBytes: {
+        what: 'What one connection was sent for subscriptions that it ended before it had handled it; `abandonedBytesPerSecond` pays it off.',
+        over: '`busy` to `subscribe`; the SDK opens another connection and goes on',
+      },
+      abandonedBytesPerSecond: {
+        what: 'What is paid off of `abandonedBytes` in a second.',
+        over: 'see `abandonedBytes`',
+      },
       subscriptionsPerLink: { what: 'Subscriptions of one client in one topic.', over: '`too_many_subscriptions`' },
       readsPerLink: {
         what: 'History pages of one link that wait for a slow store.',

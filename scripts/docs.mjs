@@ -1,6 +1,7 @@
 // Writes those parts of the documentation that come from elsewhere: tables from the source, figures from the bench, snippets from
 // docs/examples. `node scripts/docs.mjs` writes them; test/docs.test.ts fails while one is stale.
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { answerTables } from './docs-answers.mjs'
 import { errorTables } from './docs-errors.mjs'
 import { limitTables, shortLimits } from './docs-limits.mjs'
 import { frameTables, replay } from './docs-protocol.mjs'
@@ -12,6 +13,7 @@ const EXAMPLES = 'docs/examples'
 
 /** By the name in the page: `<!-- begin: limits -->` … `<!-- end: limits -->`. */
 const SECTIONS = {
+  answers: answerTables,
   errors: errorTables,
   limits: limitTables,
   'short limits': shortLimits,

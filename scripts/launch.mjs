@@ -16,6 +16,10 @@ const COMMANDS = {
   check: 'scripts/check.mjs',
   bench: 'bench/run.ts',
   sim: 'test/sim/run.ts',
+  faults: 'test/faults/run.ts',
+  'faults:browser': 'test/browser/run.ts',
+  hostile: 'test/hostile/run.ts',
+  fuzz: 'test/hostile/fuzz.ts',
 }
 const STOP_MS = 10_000
 

@@ -1,15 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, expect, onTestFinished, vi } from 'vitest'
 import type * as Sdk from '../../packages/sdk/src/index.ts'
-import { chromiumArgs, chromiumPath } from '../../scripts/chromium.mjs'
-import { inRoot } from '../../scripts/project.mjs'
 import { makeToken } from '../support/server.ts'
+import { launchOptions, type Pages, SDK, servePages } from './pages.ts'
 
 /** What a page of the tests has: the SDK, and a place for what a test keeps there. */
 declare global {
@@ -20,7 +16,7 @@ declare global {
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>Messkit</title>
 <script type="module">
-  import * as sdk from '/sdk.js'
+  import * as sdk from '/script.js'
   Object.assign(globalThis, { sdk, kept: {} })
 </script>`
 
@@ -29,56 +25,22 @@ export const WAIT_MS = 30_000
 /** For tests that start a server, too. */
 export const LONG_MS = 120_000
 
-export interface Site {
-  readonly url: string
-  /** The same pages on a host that is no secure context. */
-  readonly insecureUrl: string
-}
+export type Site = Omit<Pages, 'close'>
 
 /** Pages with the SDK and tokens for whoever asks, on an origin of their own until the test ends. */
 export async function site(): Promise<Site> {
-  const sdk = await bundle()
-  const server = createServer(async ({ url = '/' }, response) => {
-    if (url.startsWith('/token/')) response.end(await makeToken({ sub: url.slice('/token/'.length) }))
-    else if (url === '/sdk.js') response.setHeader('content-type', 'text/javascript').end(sdk)
-    else response.setHeader('content-type', 'text/html').end(PAGE)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}/`, insecureUrl: `http://${INSECURE_HOST}:${port}/` }
+  const pages = await servePages({ script: SDK, html: PAGE, token: (user) => makeToken({ sub: user }) })
+  onTestFinished(() => pages.close())
+  return pages
 }
 
-let bundling: Promise<Uint8Array> | undefined
-
-function bundle(): Promise<Uint8Array> {
-  bundling ??= build({
-    entryPoints: [inRoot('packages/sdk/src/index.ts')],
-    bundle: true,
-    format: 'esm',
-    target: 'es2024',
-    sourcemap: 'inline',
-    write: false,
-  }).then(({ outputFiles: [file] }) => (file as { contents: Uint8Array }).contents)
-  return bundling
-}
-
-/** A host that is no localhost, so that pages over plain HTTP are no secure context there. */
-const INSECURE_HOST = 'plain.test'
-const LAUNCH = {
-  executablePath: chromiumPath(),
-  args: [...chromiumArgs(), `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`],
-}
 let shared: Promise<Browser> | undefined
 
 afterAll(async () => void (await (await shared)?.close()))
 
 /** Tabs of one browser, whose storage ends with the test. */
 export async function browser(): Promise<BrowserContext> {
-  shared ??= chromium.launch(LAUNCH)
+  shared ??= chromium.launch(launchOptions())
   const context = await (await shared).newContext()
   onTestFinished(() => context.close())
   return context
@@ -94,7 +56,7 @@ export function profile(): string {
 /** A browser of its own, which keeps its storage in a folder. */
 export async function browserIn(folder: string, { keepPages = false } = {}): Promise<BrowserContext> {
   const left = keepPages ? { ignoreDefaultArgs: ['--disable-back-forward-cache'] } : {}
-  const context = await chromium.launchPersistentContext(folder, { ...LAUNCH, ...left })
+  const context = await chromium.launchPersistentContext(folder, { ...launchOptions(), ...left })
   onTestFinished(() => context.close())
   return context
 }

@@ -57,6 +57,43 @@ test('when the database dies, what was stored stays there, what comes is kept in
   expect(messages.map(({ data }) => data)).toEqual(['before', 'of the other', 'after'])
 })
 
+test('a tab that has lost its database still reaches the others when it comes back from the cache', async () => {
+  const { mess, name } = client()
+  await mess.topic(TOPIC).publish('before')
+  const { mess: other } = client(name)
+  await other.topic(TOPIC).publish('of the other')
+  const dying = vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(() => {
+    throw new DOMException('The handle was killed', 'InvalidStateError')
+  })
+  await mess.topic(TOPIC).publish('after').stored
+  dying.mockRestore()
+  await vi.waitFor(() => expect(other.status.role).toBe('leader'))
+
+  dispatchEvent(new Event('pagehide'))
+  dispatchEvent(new Event('pageshow'))
+
+  expect((await mess.topic(TOPIC).publish('later')).offset).toBe(3)
+})
+
+test('a tab that finds no room when it becomes the home of local topics is their home once there is some', async () => {
+  const original = IDBDatabase.prototype.transaction
+  let tries = 0
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...args) {
+    const [stores, , options] = args
+    if (String(stores) === 'meta' && options?.durability === 'strict' && ++tries === 1)
+      throw new DOMException('No room', 'QuotaExceededError')
+    return original.apply(this, args)
+  })
+  const { mess, errors } = client()
+
+  const receipt = mess.topic(TOPIC).publish('hello')
+
+  expect((await receipt).offset).toBe(0)
+  expect(tries).toBe(2)
+  expect(mess.status.role).toBe('leader')
+  expect(errors.map(({ code }) => code)).toEqual(['store_full'])
+})
+
 test('when somebody empties the database, what is published from then on is stored and sent', async () => {
   const { mess } = client()
   await mess.topic(TOPIC).publish('before')

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { runServer } from '../support/server.ts'
 import { browser, browserIn, eventually, LONG_MS, profile, site, tab } from './browser.ts'
+import { closeDatabases } from './databases.ts'
 
 const TOPIC = 'notes/1'
 
@@ -163,4 +164,42 @@ test('when the quota is full, what does not fit is refused by name, and what was
   expect(sent).toHaveLength(stored + 2)
   expect(sent[0]).toBe('small')
   expect(sent.at(-1)).toBe('room')
+})
+
+test('when the browser closes the database in the middle of writing, all is stored and sent once, in order', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const server = await runServer({ ALLOWED_ORIGINS: pages.url })
+  onTestFinished(() => server.end())
+  const context = await browserIn(profile())
+  const page = await tab(context, pages)
+  const internals = await context.newPage()
+  await page.evaluate(
+    async ([url, topic]) => {
+      kept.mess = sdk.createMess({ url, user: 'ana', token: async () => (await fetch('/token/ana')).text() })
+      kept.count = 0
+      kept.publish = () => kept.mess.topic(topic).publish(kept.count++)
+      await kept.publish().stored
+    },
+    [server.url, TOPIC] as const,
+  )
+  const publishing = page.evaluate(async () => {
+    while (!kept.enough) await kept.publish().stored
+    return (await kept.publish()).offset
+  })
+
+  for (let round = 0; round < 3; round++) await closeDatabases(internals, pages.url)
+  await page.evaluate(() => {
+    kept.enough = true
+  })
+
+  expect(await publishing).toBe(await page.evaluate(() => kept.count - 1))
+  const { data, durability } = await page.evaluate(async (topic) => {
+    const { messages } = await kept.mess.topic(topic).history({ limit: 1_000, reverse: true })
+    const { durability } = await kept.publish().stored
+    return { data: messages.map(({ data }: { data: number }) => data), durability }
+  }, TOPIC)
+  expect(data).toEqual(data.map((_: number, i: number) => data[0] - i))
+  expect(durability).toBe('disk')
 })

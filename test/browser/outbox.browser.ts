@@ -151,6 +151,15 @@ test('when the home has forgotten the publisher, what is not settled is set asid
   expect(await outbox.setAside(TOPIC, publisher, everything, true)).toEqual([])
 })
 
+test('what is settled does not wait, also while its row is there', async () => {
+  const { outbox } = await open()
+  const [row] = await outbox.add([lines('one', 1, 3)])
+  const { publisher } = row as Row
+  await outbox.settle([{ topic: TOPIC, publisher, settled: 2, below: 1, acks: [ack('one', 1, 10), ack('one', 2, 11)] }])
+
+  expect(await outbox.find([sought('one', 2), sought('one', 3)])).toMatchObject([{ offset: 11 }, 'waiting'])
+})
+
 test('a row that is gone proves nothing where the whole database is gone', async () => {
   const { outbox, database } = await open()
   await outbox.add([lines('one', 1, 1)])

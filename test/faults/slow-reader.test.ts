@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { createMess, type Message } from '@messkit/sdk'
 import { type Frame, LIMITS } from '@messkit/sdk/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { memoryOf } from '../support/processes.ts'
 import { runProxy } from '../support/proxy.ts'
 import { RawLink } from '../support/raw-link.ts'
 import { makeToken, runServer, type TestServer } from '../support/server.ts'
@@ -23,7 +23,7 @@ interface Note {
 }
 
 test('readers that stop reading are sent one window and one frame, the others everything', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const token = await makeToken()
   const topic = 'slow/sockets'
@@ -56,7 +56,7 @@ test('readers that stop reading are sent one window and one frame, the others ev
 })
 
 test('a handler that blocks is sent one window and one frame, the others everything, and it catches up in order', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const proxy = await runProxy(server.port)
   onTestFinished(() => proxy.end())
@@ -142,11 +142,4 @@ async function client(url: string) {
   const mess = createMess({ url, token: () => token })
   onTestFinished(async () => void (await mess.close()))
   return mess
-}
-
-/** Resident memory in bytes, where the system tells. */
-function memoryOf(pid: number): number | undefined {
-  if (process.platform !== 'linux') return undefined
-  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kibibytes) * 1024
 }

@@ -1,50 +1,88 @@
-import { simulate } from './world.ts'
+import { createHash } from 'node:crypto'
+import { Verdict } from '../support/checker/verdict.ts'
+import type { Outcome } from './world.ts'
 
-/** What must have happened at least once in a campaign, or it has shown nothing about it. */
-export const KINDS = [
-  'server crash',
-  'crash between commit and ack',
-  'commit failed',
-  'log discarded',
-  'cut',
-  'half open',
-  'late frames',
-  'client crash',
-  'refused',
-  'duplicate',
-  'gap',
-  'resumed',
-] as const
+export interface CampaignOptions {
+  readonly simulate: (seed: number) => Outcome | Promise<Outcome>
+  readonly first: number
+  readonly seeds: number
+  /** What must have happened at least once, or the campaign has shown nothing about it. */
+  readonly kinds: readonly string[]
+}
 
 export interface Campaign {
   readonly seeds: number
   readonly steps: number
+  /** What it took, and how much of that a core worked on it: the machine may have other things to do. */
   readonly seconds: number
-  readonly counters: ReadonlyMap<string, number>
+  readonly coreSeconds: number
+  readonly stepsPerMinute: number
+  /** Of all histories. The same seeds and the same sources give the same text, on every machine. */
+  readonly hash: string
+  readonly happened: Readonly<Record<string, number>>
+  readonly never: readonly string[]
   /** Seed and what was wrong with it. */
   readonly failures: readonly string[]
-  readonly never: readonly string[]
+  readonly verdict: Verdict
 }
 
-export function campaign(first: number, seeds: number): Campaign {
-  const counters = new Map<string, number>()
+export async function campaign({ simulate, first, seeds, kinds }: CampaignOptions): Promise<Campaign> {
+  const verdict = new Verdict()
+  const happened = new Map<string, number>()
   const failures: string[] = []
+  const hash = createHash('sha256')
   const startedAt = performance.now()
+  const cpu = process.cpuUsage()
   let steps = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const outcome = simulate(seed)
-    steps += outcome.steps
-    for (const [kind, count] of outcome.counters) counters.set(kind, (counters.get(kind) ?? 0) + count)
-    for (const [invariant, { count, examples }] of outcome.verdict.violations)
-      failures.push(`seed ${seed}: ${invariant} (${count}): ${examples[0]}`)
+    try {
+      const outcome = await simulate(seed)
+      steps += outcome.steps
+      hash.update(textOf(outcome))
+      verdict.add(outcome.verdict, `seed ${seed}`)
+      for (const [what, count] of outcome.counters) happened.set(what, (happened.get(what) ?? 0) + count)
+      for (const [invariant, { count, examples }] of outcome.verdict.violations)
+        failures.push(`seed ${seed}: ${invariant} (${count}): ${examples[0]}`)
+    } catch (error) {
+      // An assertion of the product or of the simulation, or a client that cannot go on.
+      hash.update(`seed ${seed} ${error}`)
+      failures.push(`seed ${seed}: ${error}`)
+    }
   }
-  const never = KINDS.filter((kind) => !counters.has(kind))
-  return { seeds, steps, seconds: (performance.now() - startedAt) / 1000, counters, failures, never }
+  const { user, system } = process.cpuUsage(cpu)
+  const coreSeconds = (user + system) / 1e6
+  for (const [fault, count] of verdict.faults) happened.set(fault, count)
+  return {
+    seeds,
+    steps,
+    seconds: (performance.now() - startedAt) / 1000,
+    coreSeconds,
+    stepsPerMinute: (steps / coreSeconds) * 60,
+    hash: hash.digest('hex').slice(0, 16),
+    happened: Object.fromEntries([...kinds, ...happened.keys()].map((kind) => [kind, happened.get(kind) ?? 0])),
+    never: kinds.filter((kind) => !happened.has(kind)),
+    failures,
+    verdict,
+  }
 }
 
-export function tellCampaign({ seeds, steps, seconds, counters, failures, never }: Campaign): string {
-  const kinds = [...counters].map(([kind, count]) => `  ${kind}: ${count}`)
-  const perMinute = ((steps / seconds) * 60) / 1e6
-  const summary = `${seeds} histories, ${(steps / 1e6).toFixed(1)} M steps (${perMinute.toFixed(1)} M a minute), ${failures.length} violations`
-  return [...failures, ...kinds, ...never.map((kind) => `  never: ${kind}`), summary].join('\n')
+export const succeeded = ({ failures, never }: Campaign): boolean => failures.length === 0 && never.length === 0
+
+/** Everything that happened in one history, for comparing it with another run of the same seed. */
+export const textOf = ({ history, steps }: Outcome): string => JSON.stringify([history, steps])
+
+export const hashOf = (outcome: Outcome): string =>
+  createHash('sha256').update(textOf(outcome)).digest('hex').slice(0, 16)
+
+/** @param repeat the command that shows one history, to which its seed is added */
+export function tellCampaign(
+  { seeds, steps, stepsPerMinute, hash, happened, never, failures }: Campaign,
+  repeat: string,
+): string {
+  const broken = failures.flatMap((failure) => [failure, `  ${repeat} ${/\d+/.exec(failure)?.[0]}`])
+  const kinds = Object.entries(happened).map(([kind, count]) => `  ${kind}: ${count}`)
+  const violations = `${failures.length} violations${never.length > 0 ? `, never met: ${never.join(', ')}` : ''}`
+  const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`
+  const summary = `${seeds} histories ${hash}, ${millions(steps)} steps (${millions(stepsPerMinute)} a minute of one core), ${violations}`
+  return [...broken, ...kinds, summary].join('\n')
 }

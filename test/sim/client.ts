@@ -1,177 +1,289 @@
-import { Consumer } from '../../packages/sdk/src/client/consumer.ts'
 import { Publisher, type Unsent } from '../../packages/sdk/src/client/publisher.ts'
 import { Session } from '../../packages/sdk/src/client/session.ts'
-import type { SessionEffect, SessionEvent, Subscriber } from '../../packages/sdk/src/client/session-events.ts'
+import type { SessionEffect, SessionEvent } from '../../packages/sdk/src/client/session-events.ts'
 import { parseFrame } from '../../packages/sdk/src/protocol/codec.ts'
-import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
+import type { Cursor } from '../../packages/sdk/src/protocol/cursor.ts'
+import type { HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
 import type { Fate } from '../../packages/sdk/src/protocol/frames/publish.ts'
-import type { From } from '../../packages/sdk/src/protocol/frames/subscribe.ts'
 import { HEARTBEAT } from '../../packages/sdk/src/protocol/version.ts'
 import { Connection } from './network.ts'
+import { HistoryReader } from './reader.ts'
 import { TOPIC } from './server.ts'
+import { digestOf, type Plan, Subscription, type Subscriptions } from './subscription.ts'
+import type { Broken } from './swarm.ts'
+import { Unsubscribed } from './unsubscribed.ts'
 import type { World } from './world.ts'
 
 interface Message extends Unsent {
   readonly id: string
 }
 
-/** What a client's disk holds: its outbox and the positions of its subscriptions. */
+/** A client reads this many histories at once. */
+const READERS = 3
+
+/** What a client's disk holds: its outbox, and the positions of its subscriptions. */
 interface Disk {
   publisher: string
   settled: number
   nextSequence: number
   readonly waiting: Map<number, Message>
-  cursor: string | undefined
 }
 
 /**
- * A client as a browser would run it: the real session, publisher and consumer over a disk that survives crashes. Its subscription
- * resumes from the position saved after each handled message.
+ * A client as a browser would run it: the real session, publisher and consumers over a disk that survives crashes, with a clock and
+ * timers of its own.
  */
-export class Client {
+export class Client implements Subscriptions {
   readonly name: string
-  readonly #world: World
+  readonly world: World
+  readonly cursors = new Map<string, Cursor>()
   readonly #disk: Disk
+  readonly #plans: Plan[]
+  /** Its messages come from another publisher, and keep the names that they were given there. */
+  readonly #adopts: boolean
+  #broken: Broken | undefined
   #life = 0
   #down = false
   #publisherCount = 0
+  #planCount = 0
+  #readerCount = 0
   #order = 0
   #session!: Session
   #publisher!: Publisher<Message>
-  #consumer!: Consumer<{ id: string }>
   #connection: Connection | undefined
+  #generation = 0
+  #unsubscribed: Unsubscribed | undefined
+  readonly #subscriptions = new Set<Subscription>()
+  readonly #readers = new Set<HistoryReader>()
   readonly #queue: SessionEvent[] = []
   #running = false
-  #from: From
-  #subscribed = false
-  #wakeAt = Number.POSITIVE_INFINITY
-
-  /** Only told from others by the session; its effects are carried out here. */
-  readonly #subscriber: Subscriber = { started() {}, batch() {}, gap() {}, failed() {} }
+  #alarmAt = Number.POSITIVE_INFINITY
+  /** What comes in while it sleeps. */
+  #asleep: (() => void)[] | undefined
+  #bootedAt = 0
+  #rate = 1
+  #token: string | undefined
+  #usedToken: string | undefined
+  #acked: { epoch: string; offset: number } | undefined
 
   constructor(world: World, name: string) {
-    this.#world = world
+    this.world = world
     this.name = name
-    this.#from = world.random.pick(['now', 'start', 'start'] as const)
-    this.#disk = { publisher: this.#newPublisher(), settled: 0, nextSequence: 1, waiting: new Map(), cursor: undefined }
+    this.#adopts = world.random.chance(0.2)
+    this.#disk = { publisher: this.#newPublisher(), settled: 0, nextSequence: 1, waiting: new Map() }
+    this.#plans = Array.from({ length: world.swarm.subscriptions }, () => this.#plan())
     this.#boot()
   }
 
-  get idle(): boolean {
-    return this.#disk.waiting.size === 0
-  }
-
-  get position(): number | undefined {
-    return this.#disk.cursor === undefined ? undefined : parseCursor(this.#disk.cursor)?.offset
-  }
+  // ---- what can be seen of it
 
   get connection(): Connection | undefined {
     return this.#connection
   }
 
-  #newPublisher(): string {
-    return `publisher-${this.name}-${++this.#publisherCount}`
+  get handles(): boolean {
+    return this.#broken !== 'never handles'
   }
 
-  #boot(): void {
-    this.#down = false
-    this.#publisher = new Publisher(this.#disk.publisher, this.#disk.settled)
-    for (const message of this.#disk.waiting.values()) this.#publisher.add(message)
-    this.#session = new Session({ topic: TOPIC, publisher: () => this.#publisher, random: this.#world.random.next })
-    this.#consumer = new Consumer<{ id: string }>({
-      handler: (message) => this.#handle(message.data.id, message.offset, message.cursor),
-      read: (raw) => raw as { id: string },
-      onGap: (gap) => this.#world.record({ e: 'gap', sub: this.name, epoch: this.#world.server.epoch, ...gap }),
-      onError: undefined,
-      own: () => false,
-      handled: (cursor, through) => {
-        this.#disk.cursor = cursor
-        if (through !== undefined) this.#post({ name: 'handled', by: this.#subscriber, cursor, through })
-      },
-      report: (error) => {
-        throw error
-      },
-      later: (task, ms) => this.#later(ms, task),
-      stop: () => {},
-    })
-    const from = (this.#disk.cursor as From | undefined) ?? this.#from
-    this.#subscribed = false
-    this.#wakeAt = Number.POSITIVE_INFINITY
-    this.#post({ name: 'subscribe', by: this.#subscriber, from })
+  get waiting(): readonly string[] {
+    return [...this.#disk.waiting.values()].map(({ id }) => id)
   }
 
-  /** The tab dies. What its disk holds comes back with the next one. */
+  /** Subscriptions that are open and must get everything. */
+  get open(): readonly string[] {
+    return this.handles ? [...this.#subscriptions].map(({ plan }) => plan.name) : []
+  }
+
+  rests(epoch: string, head: number): boolean {
+    return (
+      !this.#down &&
+      this.#disk.waiting.size === 0 &&
+      this.#readers.size === 0 &&
+      (!this.handles || [...this.#subscriptions].every((subscription) => subscription.reached(epoch, head)))
+    )
+  }
+
+  // ---- what happens to it
+
+  /** The tab dies, or is closed. What its disk holds comes back with the next one. */
   crash(): void {
     if (this.#down) return
-    this.#world.count('client crash')
+    const closed = this.world.random.chance(0.3)
+    this.world.fault(closed ? 'client closed' : 'client crash')
+    if (closed) {
+      for (const subscription of this.#subscriptions) subscription.stop()
+      this.post({ name: 'close' })
+    }
     this.#down = true
     this.#life++
     this.#connection?.clientCloses()
     this.#connection = undefined
+    this.#asleep = undefined
     this.#queue.length = 0
-    this.#later(this.#world.random.between(1, 2_000), () => this.#boot())
+    this.#running = false
+    this.#subscriptions.clear()
+    this.#readers.clear()
+    this.#plans.forEach((plan, i) => {
+      if (!plan.resumes) this.#plans[i] = this.#plan()
+    })
+    this.#later(this.world.random.between(1, 2_000), () => this.#boot())
+  }
+
+  /** The device sleeps: its timers are late, and what is sent to it is read when it wakes. */
+  sleep(ms = this.world.random.between(1_000, 120_000)): void {
+    if (this.#down || this.#asleep) return
+    this.world.fault('client sleeps')
+    this.#asleep = []
+    const life = this.#life
+    this.world.clock.in(ms, () => {
+      if (life === this.#life) this.wake()
+    })
+  }
+
+  wake(): void {
+    const missed = this.#asleep
+    if (!missed || this.#broken === 'asleep') return
+    this.#asleep = undefined
+    for (const task of missed) task()
+    if (this.world.random.chance(0.5)) this.hint()
+  }
+
+  hint(): void {
+    if (!this.#down && !this.#asleep) this.post({ name: 'hint' })
+  }
+
+  /** A subscription is stopped, and after a while goes on; or one without a position begins anew. */
+  resubscribe(): void {
+    if (this.#down || this.#asleep || this.#subscriptions.size === 0) return
+    this.world.count('unsubscribed')
+    const subscription = this.world.random.pick([...this.#subscriptions])
+    subscription.stop()
+    this.#subscriptions.delete(subscription)
+    const i = this.#plans.indexOf(subscription.plan)
+    if (!subscription.plan.resumes) this.#plans[i] = this.#plan()
+    this.#later(this.world.random.next() * 10_000, () => this.#subscribe(this.#plans[i] as Plan))
+  }
+
+  /** @param done is told what was read, unless its log was made anew in between */
+  read(reverse: boolean, done: (pages: readonly HistoryResult[]) => void = () => {}): void {
+    if (this.#down || this.#asleep || this.#readers.size >= READERS) return
+    const name = `${this.name}.h${++this.#readerCount}`
+    const reader: HistoryReader = new HistoryReader(this, {
+      name,
+      reverse,
+      acked: this.#acked,
+      done: (pages) => {
+        this.#readers.delete(reader)
+        if (pages) done(pages)
+      },
+    })
+    this.#readers.add(reader)
   }
 
   publish(refused: boolean): void {
-    if (this.#down) return
-    const id = `${this.name}.${++this.#order}`
-    this.#world.record({ e: 'publish', id, publisher: this.name, order: this.#order })
+    if (this.#down || this.#asleep) return
+    const { random, swarm } = this.world
     const sequence = this.#disk.nextSequence++
-    const line = refused
-      ? `{"id":"${id}","refused":`
-      : JSON.stringify({ id, pad: 'x'.repeat(this.#world.random.between(0, 60)) })
-    const message: Message = { id, sequence, line, key: undefined, origin: this.#disk.publisher, number: sequence }
+    const order = ++this.#order
+    const [origin, number] = this.#adopts ? [`origin-of-${this.name}`, order] : [this.#disk.publisher, sequence]
+    const id = `${origin}-${number}`
+    const key = random.chance(swarm.keyedShare) ? random.pick(['a', 'key', 'ключ']) : undefined
+    const pad = 'x'.repeat(random.between(0, 60))
+    this.world.record({ e: 'publish', id, publisher: this.name, order, digest: digestOf({ key, pad }) })
+    const line = refused ? `{"id":"${id}","refused":` : `{"id":"${id}","pad":"${pad}"}`
+    const message: Message = { id, sequence, line, key, origin, number }
     this.#disk.waiting.set(sequence, message)
     this.#publisher.add(message)
-    this.#post({ name: 'publish' })
+    this.post({ name: 'publish' })
   }
 
-  #handle(id: string, offset: number, cursor: string): unknown {
-    this.#world.record({
-      e: 'deliver',
-      sub: this.name,
-      epoch: (parseCursor(cursor) as { epoch: string }).epoch,
-      offset,
-      id,
+  /** The faults are over, for all but the broken. */
+  heal(broken: Broken | undefined): void {
+    this.#broken = broken
+    this.wake()
+    if (broken === 'asleep') this.sleep()
+    if (broken === 'cut off') this.#connection?.block()
+    else this.#connection?.heal()
+    if (broken !== 'never handles') for (const subscription of this.#subscriptions) subscription.release()
+    // Somebody looks at it.
+    this.hint()
+  }
+
+  // ---- its life
+
+  #newPublisher(): string {
+    return `publisher-${this.name}-${++this.#publisherCount}`
+  }
+
+  #plan(): Plan {
+    const { random } = this.world
+    const from = random.pick(['now', 'start', 'start', { last: random.between(1, 20) }] as const)
+    return { name: `${this.name}.s${++this.#planCount}`, from, resumes: random.chance(0.7) }
+  }
+
+  #boot(): void {
+    this.#down = false
+    this.#bootedAt = this.world.clock.now
+    this.#rate = 1 + (this.world.random.next() * 2 - 1) * this.world.swarm.drift
+    this.#token = this.#usedToken = undefined
+    this.#publisher = new Publisher(this.#disk.publisher, this.#disk.settled)
+    for (const message of this.#disk.waiting.values()) this.#publisher.add(message)
+    this.#session = new Session({
+      topic: TOPIC,
+      user: this.name,
+      publisher: () => this.#publisher,
+      random: this.world.random.next,
     })
-    const handled = (): void => this.#world.record({ e: 'handled', sub: this.name, offset })
-    if (!this.#world.random.chance(this.#world.swarm.asyncHandlers)) return handled()
-    // A thenable of virtual time.
-    return {
-      // biome-ignore lint/suspicious/noThenProperty: it stands for a promise.
-      then: (done: () => void) =>
-        this.#later(this.#world.random.next() * 200, () => {
-          handled()
-          done()
-        }),
-    }
+    this.#alarmAt = Number.POSITIVE_INFINITY
+    for (const plan of this.#plans) this.#subscribe(plan)
+    this.post({ name: 'publish' })
+  }
+
+  #subscribe(plan: Plan): void {
+    this.#subscriptions.add(new Subscription(this, plan))
+  }
+
+  // ---- its clock and timers
+
+  /** As `performance.now()`: since it was started, by a clock that is not quite right. */
+  get #elapsed(): number {
+    return (this.world.clock.now - this.#bootedAt) * this.#rate
+  }
+
+  later(ms: number, task: () => void): void {
+    this.#later(ms, task)
   }
 
   #later(ms: number, task: () => void): void {
     const life = this.#life
-    this.#world.clock.in(ms, () => {
-      if (life === this.#life) task()
+    this.world.clock.in(ms, () => {
+      if (life !== this.#life) return
+      if (this.#asleep) this.#asleep.push(task)
+      else task()
     })
   }
 
-  /** One alarm: an earlier time takes the place of a later one. */
+  /** One alarm: an earlier time takes the place of a later one. Timers count whole milliseconds, and may be late. */
   #wake(at: number): void {
-    if (at >= this.#wakeAt) return
-    this.#wakeAt = at
-    this.#later(Math.max(0, at - this.#world.clock.now), () => {
-      if (this.#wakeAt !== at) return
-      this.#wakeAt = Number.POSITIVE_INFINITY
-      this.#post({ name: 'due' })
+    if (at >= this.#alarmAt) return
+    this.#alarmAt = at
+    const ms = Math.max(1, Math.floor(at - this.#elapsed)) / this.#rate
+    const late = this.world.chance(0.5) ? this.world.random.next() * this.world.swarm.lateTimerMs : 0
+    this.#later(ms + late, () => {
+      if (this.#alarmAt !== at) return
+      this.#alarmAt = Number.POSITIVE_INFINITY
+      this.post({ name: 'due' })
     })
   }
 
-  #post(event: SessionEvent): void {
+  // ---- its session
+
+  post(event: SessionEvent): void {
     this.#queue.push(event)
     if (this.#running) return
     this.#running = true
     while (this.#queue.length > 0) {
-      for (const effect of this.#session.step(this.#queue.shift() as SessionEvent, this.#world.clock.wall))
-        this.#perform(effect)
+      for (const effect of this.#session.step(this.#queue.shift() as SessionEvent, this.#elapsed)) this.#perform(effect)
     }
     this.#running = false
   }
@@ -179,12 +291,13 @@ export class Client {
   #perform(effect: SessionEffect): void {
     switch (effect.name) {
       case 'ask-token':
-        this.#later(0, () => this.#post({ name: 'token', token: undefined }))
+        this.#askToken(effect.why)
         return
       case 'open':
-        this.#open(effect.generation)
+        this.#open(effect.generation, effect.token)
         return
       case 'send':
+        this.#unsubscribed?.sent(effect.text)
         this.#connection?.toServer(effect.text)
         return
       case 'hang-up':
@@ -194,95 +307,127 @@ export class Client {
       case 'wake-at':
         this.#wake(effect.at)
         return
-      case 'started': {
-        if (!this.#subscribed) {
-          this.#subscribed = true
-          const { epoch, next } = effect
-          this.#world.record({ e: 'start', sub: this.name, epoch, next, resumed: this.#disk.cursor !== undefined })
-          this.#disk.cursor ??= makeCursor(epoch, next)
-        } else this.#world.count('resumed')
+      case 'started':
+        effect.by.started(effect)
         return
-      }
       case 'batch':
-        if (effect.batch.first > 0 || effect.batch.messages.length > 1) this.#world.count('batch')
-        this.#consumer.batch(effect.batch, effect.epoch)
+        effect.by.batch(effect.batch, effect.epoch)
         return
       case 'gap':
-        this.#world.count('gap')
-        this.#consumer.gap(effect.gap, effect.epoch, effect.through)
+        effect.by.gap(effect.gap, effect.epoch, effect.through)
+        return
+      case 'page':
+        effect.by.page(effect.page, effect.error)
         return
       case 'fates':
         this.#settle(effect.epoch, effect.fates)
+        // Nothing may be left that wants the link.
+        if (this.#publisher.size === 0) this.post({ name: 'publish' })
         return
       case 'publisher-lost':
         this.#abandon()
         return
       case 'connection':
-        // As a channel does: whoever rests has no alarm.
-        if (effect.state === 'idle') this.#wakeAt = Number.POSITIVE_INFINITY
-        if (effect.state === 'stuck') throw new Error(`${this.name} is stuck: ${effect.error?.message}`)
+        this.#connected(effect)
         return
       case 'subscribe-failed':
         throw new Error(`${this.name} cannot subscribe: ${effect.error.message}`)
-      case 'page':
-        return
     }
   }
 
-  #open(generation: number): void {
+  #connected({ state, error }: Extract<SessionEffect, { name: 'connection' }>): void {
+    // As a channel does: whoever rests has no alarm.
+    if (state === 'idle') this.#alarmAt = Number.POSITIVE_INFINITY
+    if (state !== 'stuck') return
+    this.world.count('stuck')
+    if (!this.world.swarm.tokens) throw new Error(`${this.name} is stuck: ${error?.message}`)
+  }
+
+  #open(generation: number, token: string | undefined): void {
     const life = this.#life
+    this.#generation = generation
     // What a dead tab's connection still says reaches nobody.
-    const post = (event: SessionEvent): void => {
-      if (life === this.#life) this.#post(event)
+    const hear = (task: () => void): void => {
+      if (life !== this.#life) return
+      if (this.#asleep) this.#asleep.push(task)
+      else task()
     }
-    this.#connection = new Connection(this.#world, {
-      opened: () => post({ name: 'opened', generation }),
-      heard: (text) => {
-        const frame = text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text)
-        post({ name: 'heard', generation, frame, size: text.length })
+    const unsubscribed = new Unsubscribed(this.world)
+    this.#unsubscribed = unsubscribed
+    this.#connection = new Connection(
+      this.world,
+      {
+        opened: () => hear(() => this.post({ name: 'opened', generation })),
+        heard: (text) =>
+          hear(() => {
+            if (generation !== this.#generation) this.world.count('heard of an old connection')
+            const frame = text === HEARTBEAT.answer ? 'heartbeat' : parseFrame(text)
+            if (frame !== 'heartbeat' && frame) unsubscribed.heard(frame)
+            this.post({ name: 'heard', generation, frame, size: text.length })
+          }),
+        lost: (code) => hear(() => this.post({ name: 'lost', generation, code })),
       },
-      lost: (code) => post({ name: 'lost', generation, code }),
+      token,
+    )
+    if (this.#broken === 'cut off') this.#connection.block()
+  }
+
+  /** As `Tokens` does with the application's callback. */
+  #askToken(why: 'first' | 'expiring' | 'refused'): void {
+    if (why === 'refused' && this.#token === this.#usedToken) this.#token = undefined
+    if (this.#token !== undefined && (why === 'first' || this.#token !== this.#usedToken)) {
+      const token = this.#token
+      this.#later(0, () => this.#useToken(token))
+      return
+    }
+    const { afterMs, token } = this.world.issuer.ask(this.name)
+    this.#later(afterMs, () => {
+      if (this.world.swarm.tokens && token === undefined) this.post({ name: 'token-failed' })
+      else this.#useToken(token)
     })
   }
+
+  #useToken(token: string | undefined): void {
+    this.#token = this.#usedToken = token
+    this.post({ name: 'token', token })
+  }
+
+  // ---- its outbox
 
   #settle(epoch: string, fates: readonly Fate[]): void {
     let refused: Message[] = []
     for (const fate of fates) {
       const settled = this.#publisher.settle(fate)
       if (fate.fate === 'refused') refused = settled
-      else for (const message of settled) this.#acked(message, epoch, fate)
+      else for (const message of settled) this.#accept(message, epoch, fate)
     }
     if (refused.length === 0) return
     // A refusal takes a while to be recorded, and a crash in between forgets it.
-    this.#world.count('refused')
-    this.#later(this.#world.random.next() * 50, () => {
+    this.world.count('refused')
+    this.#later(this.world.random.next() * 50, () => {
       for (const { id, sequence } of refused) {
         this.#disk.waiting.delete(sequence)
-        this.#world.record({ e: 'refused', id })
+        this.world.record({ e: 'refused', id })
       }
-      this.#post({ name: 'noted' })
+      this.post({ name: 'noted' })
     })
   }
 
-  #acked({ id, sequence }: Message, epoch: string, { fate, first, offset }: Fate): void {
-    if (fate === 'duplicate') this.#world.count('duplicate')
+  #accept({ id, sequence }: Message, epoch: string, { fate, first, offset: from }: Fate): void {
+    if (fate === 'duplicate') this.world.count('duplicate')
     this.#disk.waiting.delete(sequence)
     this.#disk.settled = sequence
-    this.#world.record({
-      e: 'acked',
-      id,
-      epoch,
-      offset: offset === undefined ? undefined : offset + sequence - first,
-      duplicate: fate === 'duplicate',
-    })
+    const offset = from === undefined ? undefined : from + sequence - first
+    if (offset !== undefined) this.#acked = { epoch, offset }
+    this.world.record({ e: 'acked', id, epoch, offset, duplicate: fate === 'duplicate' })
   }
 
   #abandon(): void {
-    this.#world.count('publisher lost')
-    for (const { id } of this.#publisher.clear()) this.#world.record({ e: 'unknown', id, why: 'forgotten' })
+    this.world.count('publisher forgotten')
+    for (const { id } of this.#publisher.clear()) this.world.record({ e: 'unknown', id, why: 'forgotten' })
     this.#disk.waiting.clear()
     Object.assign(this.#disk, { publisher: this.#newPublisher(), settled: 0, nextSequence: 1 })
     this.#publisher = new Publisher(this.#disk.publisher, 0)
-    this.#post({ name: 'noted' })
+    this.post({ name: 'noted' })
   }
 }

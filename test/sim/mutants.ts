@@ -1,61 +1,153 @@
 /**
- * Bugs that others have shipped, planted into our own code: `find` stands once in the file and becomes `plant`. A checker that
- * does not catch every one of them proves nothing by finding nothing.
+ * Bugs that others have shipped, planted into our own code: in one file, each `find` stands once and becomes its `plant`. A checker
+ * that does not catch every one of them proves nothing by finding nothing.
  */
 export interface Mutant {
   readonly name: string
   readonly file: string
-  readonly find: string
-  readonly plant: string
+  readonly edits: readonly (readonly [find: string, plant: string])[]
 }
 
 const BROKER = 'packages/sdk/src/broker'
 const CLIENT = 'packages/sdk/src/client'
 
+const mutant = (name: string, file: string, ...edits: Mutant['edits']): Mutant => ({ name, file, edits })
+
 export const MUTANTS: readonly Mutant[] = [
-  {
-    name: 'ack before commit',
-    file: `${BROKER}/topic-log.ts`,
-    find: "if (this.#journal.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]",
-    plant:
-      "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#journal.empty ? told : [...told, ...this.#commit()] }",
-  },
-  {
-    name: 'no dedupe',
-    file: `${BROKER}/publishers.ts`,
-    find: 'return { repeats: Math.min(count, Math.max(0, mark.last - first + 1)) }',
-    plant: 'return { repeats: 0 }',
-  },
-  {
-    name: 'off-by-one resume',
-    file: `${CLIENT}/following.ts`,
-    find: 'subscription.from = makeCursor(epoch, next)',
-    plant: 'subscription.from = makeCursor(epoch, next + 1)',
-  },
-  {
-    name: 'silent gap',
-    file: `${BROKER}/subscriptions.ts`,
-    find: 'if (from > subscription.next) effects.push(this.#skip(subscription, from, here))',
-    plant: 'if (from > subscription.next) this.#skip(subscription, from, here)',
-  },
-  {
-    name: 'cursor before handler',
-    file: `${CLIENT}/consumer.ts`,
-    find: 'const pending = handler(walk.message(read(walk.raw)))',
-    plant:
-      'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
-  },
-  {
-    name: 'a refusal that consumes its number',
-    file: `${BROKER}/journal.ts`,
-    find: 'if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))',
-    plant:
-      'if (lines.refused) { fates.push(...refusal(first, end, lines.count, lines.refused)); if (lines.refused.index === end) this.#publishers.record(key, { first: first + end, count: 1, offset: -1, at: this.#now }) }',
-  },
-  {
-    name: 'any higher sequence accepted',
-    file: `${BROKER}/publishers.ts`,
-    find: 'if (after > mark.last) return',
-    plant: 'if (after > mark.last + 1e9) return',
-  },
+  // What is acked
+  mutant('ack before commit', `${BROKER}/topic-log.ts`, [
+    "if (this.#journal.empty && !this.#inFlight) return [{ name: 'send', links: [answer.link], text: answer.text }]",
+    "{ const told = [{ name: 'send', links: [answer.link], text: answer.text }]; return this.#inFlight || this.#journal.empty ? told : [...told, ...this.#commit()] }",
+  ]),
+  mutant('ack of a commit that failed', `${BROKER}/topic-log.ts`, [
+    "case 'commit-failed':\n        return this.#fail(event.error)",
+    "case 'commit-failed':\n        return this.#durable()",
+  ]),
+  mutant('ack of a repeat with the place of another', `${BROKER}/publishers.ts`, [
+    'offset: span.offset + from - span.sequence })',
+    'offset: span.offset })',
+  ]),
+
+  // What is stored once
+  mutant('no dedupe', `${BROKER}/publishers.ts`, [
+    'return { repeats: Math.min(count, Math.max(0, mark.last - first + 1)) }',
+    'return { repeats: 0 }',
+  ]),
+  mutant('marks that are not stored with their messages', `${BROKER}/checkpoint.ts`, [
+    'publishers.record(key, { first, count, offset, at: time })',
+    '',
+  ]),
+  mutant('marks that a checkpoint loses', `${BROKER}/journal.ts`, [
+    '...writeBuckets(this.#publishers, this.#dirty)',
+    '...writeBuckets(new Publishers(), this.#dirty)',
+  ]),
+  mutant('any higher sequence accepted', `${BROKER}/publishers.ts`, [
+    'if (after > mark.last) return',
+    'if (after > mark.last + 1e9) return',
+  ]),
+  mutant('offsets used again when all was trimmed', `${BROKER}/checkpoint.ts`, [
+    'let { next: head, bytes, at } = index',
+    'let { bytes, at } = index\n  let head = index.segments.length > 0 ? index.next : 0',
+  ]),
+
+  // What is sent
+  mutant('resend without the oldest', `${CLIENT}/publisher.ts`, [
+    'rewind(): void {\n    this.#next = this.#start',
+    'rewind(): void {\n    this.#next = Math.min(this.#start + 1, this.#entries.length)',
+  ]),
+  mutant('a refusal that consumes its number', `${BROKER}/journal.ts`, [
+    'if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))',
+    'if (lines.refused) { fates.push(...refusal(first, end, lines.count, lines.refused)); if (lines.refused.index === end) this.#publishers.record(key, { first: first + end, count: 1, offset: -1, at: this.#now }) }',
+  ]),
+  mutant('a refusal that blocks those behind it', `${CLIENT}/sending.ts`, [
+    "if (this.#hold === 'note') this.#hold = 'answers'",
+    '',
+  ]),
+  mutant('a refused token that drops the outbox', `${CLIENT}/session.ts`, [
+    "this.#enter('stuck', reason)",
+    "this.#options.publisher().clear(); this.#enter('stuck', reason)",
+  ]),
+
+  // What is delivered
+  mutant('off-by-one resume', `${CLIENT}/following.ts`, [
+    'subscription.from = makeCursor(epoch, next)',
+    'subscription.from = makeCursor(epoch, next + 1)',
+  ]),
+  mutant('cursor before handler', `${CLIENT}/consumer.ts`, [
+    'const pending = handler(walk.message(read(walk.raw)))',
+    'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
+  ]),
+  mutant('a message counted as handled because its subscription was stopped', `${CLIENT}/consumer.ts`, [
+    'this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)',
+    'this.#moved(makeCursor(item.epoch, item.walk.offset + 1), undefined)',
+  ]),
+  mutant(
+    'answers of an older connection accepted',
+    `${CLIENT}/session.ts`,
+    [
+      'if (event.generation === this.#generation) this.#heard(event.frame, event.size)',
+      'this.#heard(event.frame, event.size)',
+    ],
+    ['this.#answers.clear()', 'this.#answers.clear(); this.#lastRequest = 0'],
+  ),
+  mutant('frames after the end of a subscription', `${BROKER}/subscriptions.ts`, [
+    'ofLink.delete(id)\n    this.#unfollow(subscription)',
+    'ofLink.delete(id)',
+  ]),
+  mutant('subscriptions forgotten in hibernation', `${BROKER}/topic-log.ts`, [
+    'const effects = subscriptions.flatMap((state) => this.#subscriptions.restore(link, state))',
+    'const effects: LogEffect[] = []',
+  ]),
+  mutant('keys of a cut range out of place', `${BROKER}/range.ts`, [
+    'if (keys) cut.keys = keys.slice(from, to)',
+    'if (keys) cut.keys = keys.slice(0, to - from)',
+  ]),
+  mutant('names of a cut range out of place', `${BROKER}/range.ts`, [
+    'if (ids) cut.ids = [ids[0], ids[1] + from]',
+    'if (ids) cut.ids = ids',
+  ]),
+  mutant('history that begins one too late', `${BROKER}/history.ts`, [
+    'const high = params.reverse ? offset : Math.min(head, start + params.limit, chunks.at(-1)?.next ?? start)',
+    'const high = params.reverse ? offset - 1 : Math.min(head, start + params.limit, chunks.at(-1)?.next ?? start)',
+  ]),
+
+  // What is missing
+  mutant('silent gap', `${BROKER}/subscriptions.ts`, [
+    'if (from > subscription.next) effects.push(this.#skip(subscription, from, here))',
+    'if (from > subscription.next) this.#skip(subscription, from, here)',
+  ]),
+  mutant('gap applied twice', `${CLIENT}/following.ts`, [
+    'const subscription = this.#at({ subscription: params.subscription, first: from })',
+    'const subscription = [...this.#subscriptions.values()].find(({ id, on }) => on && id === params.subscription)',
+  ]),
+  mutant('gap that hides a kept message', `${BROKER}/subscriptions.ts`, [
+    'const from = Math.max(subscription.next, floor)',
+    'const from = floor > subscription.next ? Math.min(floor + 1, this.#head) : subscription.next',
+  ]),
+  mutant('trim that does not move readers', `${BROKER}/subscriptions.ts`, [
+    'const from = Math.max(subscription.next, floor)',
+    'const from = subscription.next',
+  ]),
+  mutant('retention that takes one too many', `${BROKER}/retention.ts`, [
+    'messages !== undefined && kept.messages >= messages',
+    'messages !== undefined && kept.messages + 1 >= messages',
+  ]),
+  mutant('another epoch ignored', `${BROKER}/topic-log.ts`, [
+    "if (epoch !== this.#epoch) return { offset: to, gap: { from: offset, to, reason: 'epoch' } }",
+    '',
+  ]),
+
+  // What is bounded, and who may
+  mutant('credit ignored', `${BROKER}/subscriptions.ts`, [
+    "return 'window' in credit ? credit.window > 0 : at < credit.through",
+    'return true || (credit && at)',
+  ]),
+  mutant('credit not given back', `${CLIENT}/following.ts`, [
+    'handled - granted < window / 2',
+    'handled - granted < window * 1e9',
+  ]),
+  mutant('links that outlive their tokens', `${BROKER}/topic-log.ts`, [
+    "if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired')))\n      else if",
+    'if',
+  ]),
 ]

@@ -15,4 +15,14 @@ export const REGRESSIONS = [
   { seed: 944, found: 'The error for a repeated publish frame made the client forget the answer to the first one' },
   { seed: 1069, found: 'Fates that passed over an unsettled message moved the publisher past it' },
   { seed: 1468, found: 'A refusal that was not counted yet was waited for' },
+  { seed: 2100, found: 'A link whose token had expired while its home was out of memory was served once more' },
+  {
+    seed: 2283,
+    found: 'An honest grant was cut down where a subscription went on inside a row, and credit ran out for good',
+  },
+  {
+    seed: 20591,
+    found:
+      'A gap up to the end of the log named a position before it, where the store showed a row that went on behind',
+  },
 ] as const

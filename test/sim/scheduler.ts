@@ -6,11 +6,15 @@ interface Entry {
   readonly run: () => void
 }
 
+/** No history takes nearly as many. */
+const STEPS = 100_000
+
 /** Virtual time: what is due next runs next; what is due at once runs in an order that the seed decides. */
 export class Scheduler {
   /** In ms since 1970, with fractions that keep things in order; clocks show whole ones. */
   now = 1_700_000_000_000
   steps = 0
+  #failure: Error | undefined
   readonly #random: Random
   readonly #heap: Entry[] = []
 
@@ -30,19 +34,30 @@ export class Scheduler {
     this.in(Math.max(0, at - this.now), run)
   }
 
+  /** End the history with an error, from where nobody in between can catch it. */
+  fail(error: Error): void {
+    this.#failure = error
+  }
+
+  /** Run what is due next, up to a moment. @returns false if nothing is due before; then it is that moment */
+  step(until: number): boolean {
+    if (this.#failure) throw this.#failure
+    const next = this.#heap[0]
+    if (!next || next.at > until) {
+      this.now = Math.max(this.now, until)
+      return false
+    }
+    this.#pop()
+    this.now = next.at
+    // What goes round in circles takes no time.
+    if (++this.steps > STEPS) throw new Error(`No end after ${STEPS} steps`)
+    next.run()
+    return true
+  }
+
   /** Run until a moment or until `done` says so. @returns whether `done` was reached */
   run(until: number, done: () => boolean = () => false): boolean {
-    while (!done()) {
-      const next = this.#heap[0]
-      if (!next || next.at > until) {
-        this.now = Math.max(this.now, until)
-        return done()
-      }
-      this.#pop()
-      this.now = next.at
-      this.steps++
-      next.run()
-    }
+    while (!done()) if (!this.step(until)) return done()
     return true
   }
 

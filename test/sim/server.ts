@@ -1,157 +1,274 @@
-import type { LogEffect, LogEvent } from '../../packages/sdk/src/broker/machine.ts'
-import { TopicLog } from '../../packages/sdk/src/broker/topic-log.ts'
+import { type Port, TopicHome } from '../../packages/sdk/src/broker/home.ts'
+import type { Identity, LinkState, SubscriptionState } from '../../packages/sdk/src/broker/machine.ts'
+import { encodeError } from '../../packages/sdk/src/protocol/answers.ts'
 import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
+import { ERRORS, type Fault } from '../../packages/sdk/src/protocol/error-codes.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import { HEARTBEAT } from '../../packages/sdk/src/protocol/version.ts'
-import { MemoryStore } from '../../packages/sdk/src/store/memory.ts'
-import type { Commit, Loaded } from '../../packages/sdk/src/store/store.ts'
-import { StoreFull } from '../../packages/sdk/src/store/store.ts'
+import { Disk } from './disk.ts'
+import { Later } from './later.ts'
 import type { Connection } from './network.ts'
 import type { World } from './world.ts'
 
 export const TOPIC = 'sim'
+const DAY_MS = 24 * 3_600_000
+const NEVER = Number.POSITIVE_INFINITY
+/** A link whose token has expired may be served this long until the alarm has rung, in ms. */
+const GRACE_MS = 1_000
+const DELIVER = '{"jsonrpc":"2.0","method":"deliver"'
 
-/** The home of the topic: the real log over a store that can lose what is not durable, on a machine that crashes. */
+/** A link as the platform keeps it while the home is out of memory. */
+export interface ServerEnd {
+  readonly name: string
+  readonly connection: Connection
+  state: LinkState
+  link: number
+}
+
+/**
+ * The machine of the topic: the real home over a disk that fails, on a machine that crashes, hibernates with its links kept, and has a
+ * clock that jumps. It does what the edge's object does, and decides as little.
+ */
 export class Server {
+  readonly disk: Disk
+  /** Length of the longest publish frame so far. */
+  largestFrame = 0
   readonly #world: World
-  /** What a crash leaves. Commits reach it when they become durable, or, by chance, when a crash cuts them off in between. */
-  readonly #disk = new MemoryStore()
-  readonly epoch: string
-  #staged: Commit | undefined
-  #log: TopicLog | undefined
-  #life = 0
-  #lastLink = 0
-  readonly #links = new Map<number, Connection>()
+  #home: TopicHome | undefined
+  #up = false
+  readonly #ends = new Set<ServerEnd>()
+  #endCount = 0
+  #clockOffsetMs = 0
+  #frozenAt: number | undefined
+  #jumpedAt = 0
+  /** The latest time it has ever shown: a log's own never runs backwards. */
+  #newest = 0
+  #alarmAt = NEVER
+  #alarmRun = 0
 
   constructor(world: World) {
     this.#world = world
-    this.epoch = makeEpoch(world.clock.now, world.random.next)
-    this.#disk.load(this.epoch)
+    this.disk = new Disk(world)
   }
 
   get up(): boolean {
-    return this.#log !== undefined
+    return this.#up
   }
 
+  get epoch(): string {
+    return this.disk.epoch
+  }
+
+  // ---- the machine
+
   start(): void {
-    this.#life++
-    const { retentionMessages } = this.#world.swarm
-    this.#log = new TopicLog(this.#disk.load(this.epoch), {
-      topic: TOPIC,
-      retention: retentionMessages === undefined ? {} : { messages: retentionMessages },
-      heartbeatMs: 25_000,
-    })
+    this.#up = true
   }
 
   /** Everything in memory is gone; what was committed and not durable may be there or not. */
   crash(): void {
-    if (!this.#log) return
-    this.#world.count('server crash')
-    if (this.#staged) {
-      this.#world.count('crash between commit and ack')
-      if (this.#world.random.chance(0.5)) this.#disk.commit(this.#staged)
-    }
-    this.#staged = undefined
-    this.#log = undefined
-    this.#life++
-    for (const connection of this.#links.values()) connection.serverGone()
-    this.#links.clear()
-    this.#world.clock.in(this.#world.random.between(1, 3_000), () => this.start())
+    if (!this.#up) return
+    this.#world.fault('server crash')
+    if (this.disk.undurable) this.#world.count('crash between commit and ack')
+    this.disk.crash()
+    this.#stop(this.#world.random.between(1, 3_000))
   }
 
-  accept(connection: Connection): number {
-    const link = ++this.#lastLink
-    this.#links.set(link, connection)
-    this.#post({
-      name: 'opened',
-      link,
-      state: { identity: { key: 'issuer user', user: 'user' }, greeted: false, subscriptions: [] },
-    })
-    return link
+  /** The topic is deleted and made anew. */
+  loseLog(): void {
+    if (!this.#up) return
+    this.#world.fault('log lost')
+    this.disk.crash()
+    this.disk.wipe()
+    this.#stop(1)
   }
 
-  receive(link: number, text: string): void {
-    // The platform answers this by itself, also for a machine that sleeps.
-    if (text === HEARTBEAT.ask) this.#links.get(link)?.toClient(HEARTBEAT.answer)
-    else this.#post({ name: 'frame', link, frame: decodeRequest(text) })
+  #stop(forMs: number): void {
+    this.#home = undefined
+    this.#up = false
+    for (const { connection } of this.#ends) connection.serverGone()
+    this.#ends.clear()
+    this.#world.clock.in(forMs, () => this.start())
   }
 
-  gone(link: number): void {
-    this.#links.delete(link)
-    this.#post({ name: 'closed', link })
+  /** The home leaves memory and its links stay, as the platform does it between two events, and a failure between commit and fan-out. */
+  hibernate(): void {
+    if (!this.#home || this.disk.reading) return
+    this.#world.fault('hibernated')
+    if (this.disk.undurable) this.#world.count('hibernated between commit and fan-out')
+    this.disk.forget()
+    this.#home = undefined
+    // As attachments do, states survive as text.
+    for (const end of this.#ends) end.state = JSON.parse(JSON.stringify(end.state))
   }
 
-  /** The whole log as a reader would find it now, past the machine. */
-  read(): { loaded: Loaded; messages: { offset: number; line: string }[] } {
-    const loaded = this.#disk.load(this.epoch)
-    const messages = this.#disk
-      .read(0, Number.POSITIVE_INFINITY)
-      .flatMap(({ first, body }) => body.split(',\n').map((line, i) => ({ offset: first + i, line })))
-    return { loaded, messages }
-  }
-
-  #post(event: LogEvent): void {
-    if (!this.#log) return
-    for (const effect of this.#log.step(event, this.#world.clock.wall)) this.#perform(effect)
-  }
-
-  /** Answers of the store come after a while, and to nobody if the machine has crashed since. */
-  #later(ms: number, event: () => LogEvent): void {
-    const life = this.#life
-    this.#world.clock.in(ms, () => {
-      if (life === this.#life) this.#post(event())
-    })
-  }
-
-  #perform(effect: LogEffect): void {
+  #wake(): TopicHome {
+    if (this.#home) return this.#home
     const { random, swarm } = this.#world
-    switch (effect.name) {
-      case 'send':
-        for (const link of effect.links) this.#links.get(link)?.toClient(effect.text)
-        return
-      case 'close':
-        this.#links.get(effect.link)?.serverCloses(effect.code)
-        this.#links.delete(effect.link)
-        return
-      case 'commit': {
-        const { commit, write } = effect
-        if (random.chance(swarm.commitFailure)) {
-          this.#world.count('commit failed')
-          this.#later(swarm.commitMs, () => ({ name: 'commit-failed', commit, error: new StoreFull('simulated') }))
-          return
-        }
-        this.#staged = write
-        this.#later(random.next() * swarm.commitMs, () => {
-          this.#disk.commit(write)
-          this.#staged = undefined
-          return { name: 'durable', commit }
+    const home = new TopicHome({
+      topic: TOPIC,
+      retention: swarm.retention,
+      heartbeatMs: HEARTBEAT.everyMs,
+      store: this.disk.mount(),
+      decode: decodeRequest,
+      now: () => this.#tick(),
+      newEpoch: () => makeEpoch(this.#world.clock.now, random.next),
+      wakeAt: (at) => this.#want(at),
+      verify: (token) => {
+        const answer = new Later<Identity | Fault>()
+        this.#world.clock.in(random.next() * 20, () => {
+          // Nobody waits for it who has left memory.
+          if (this.#home === home) answer.resolve(this.#verify(token))
         })
-        return
-      }
-      case 'read': {
-        const { reader, direction, offset, maxBytes } = effect
-        this.#later(random.next() * swarm.commitMs, () => ({
-          name: 'chunks-read',
-          reader,
-          chunks: direction === 'on' ? this.#disk.read(offset, maxBytes) : this.#disk.readBefore(offset, maxBytes),
-        }))
-        return
-      }
-      case 'failed':
-        this.#world.count('log discarded')
-        this.#log = undefined
-        this.#life++
-        this.#staged = undefined
-        for (const connection of this.#links.values()) connection.serverGone()
-        this.#links.clear()
-        this.#world.clock.in(1, () => this.start())
-        return
-      case 'wake-at':
-        this.#later(Math.max(0, effect.at - this.#world.clock.now), () => ({ name: 'due' }))
-        return
-      case 'remember':
-      case 'verify':
-        return
+        return answer
+      },
+      onFailed: () => this.#world.count('log discarded'),
+    })
+    this.#home = home
+    for (const end of [...this.#ends]) this.#attach(home, end)
+    return home
+  }
+
+  // ---- its clock and its alarm
+
+  /** What its clock shows. */
+  get now(): number {
+    return this.#frozenAt ?? this.#world.clock.wall + this.#clockOffsetMs
+  }
+
+  #tick(): number {
+    this.#newest = Math.max(this.#newest, this.now)
+    return this.now
+  }
+
+  /** Below this offset everything may be gone by now. */
+  floor(epoch: string): number {
+    return this.disk.floor(epoch, this.#newest)
+  }
+
+  jump(): void {
+    const { random, clock } = this.#world
+    this.#world.fault('clock jump')
+    const far = Math.floor(random.pick([1_000, 60_000, DAY_MS, 60 * DAY_MS]) * random.next())
+    if (random.chance(0.2)) {
+      this.#frozenAt = this.now
+      clock.in(random.next() * 30_000, () => this.setClock(0))
+    } else this.setClock(random.pick([far, -far, 0]))
+  }
+
+  setClock(offsetMs: number): void {
+    this.#frozenAt = undefined
+    this.#clockOffsetMs = offsetMs
+    this.#jumpedAt = this.#world.clock.now
+    this.#arm()
+  }
+
+  #want(at: number): void {
+    if (at >= this.#alarmAt) return
+    this.#alarmAt = at
+    this.#arm()
+  }
+
+  #arm(): void {
+    const run = ++this.#alarmRun
+    if (this.#alarmAt === NEVER) return
+    // It never rings early, and may ring late.
+    const inMs = Math.max(0, this.#alarmAt - this.now) + this.#world.random.next() * 500
+    this.#world.clock.in(inMs, () => {
+      if (run !== this.#alarmRun) return
+      if (this.#up) this.#event(() => {})
+      if (this.#alarmAt < NEVER) this.#arm()
+    })
+  }
+
+  /** One event of the machine: an alarm that is overdue comes first. */
+  #event(work: (home: TopicHome) => void): void {
+    const home = this.#wake()
+    if (this.#alarmAt <= this.now) {
+      this.#alarmAt = NEVER
+      home.due()
+    }
+    work(home)
+  }
+
+  // ---- links
+
+  /** @returns the server's end, or nothing for a link that was refused and told so */
+  accept(connection: Connection, token: string | undefined): ServerEnd | undefined {
+    const identity = this.#verify(token)
+    if ('code' in identity) {
+      connection.toClient(encodeError(null, identity))
+      connection.serverCloses((ERRORS[identity.code] as { close?: number }).close ?? 4000)
+      return undefined
+    }
+    const state: LinkState = { identity, greeted: false, subscriptions: [] }
+    const end: ServerEnd = { name: `link ${++this.#endCount}`, connection, state, link: 0 }
+    this.#event((home) => {
+      this.#ends.add(end)
+      this.#attach(home, end)
+    })
+    return end
+  }
+
+  receive(end: ServerEnd, text: string): void {
+    if (!this.#ends.has(end)) return
+    // The platform answers this by itself, also for a machine that sleeps.
+    if (text === HEARTBEAT.ask) {
+      end.connection.toClient(HEARTBEAT.answer)
+      return
+    }
+    if (text.length > this.largestFrame) this.largestFrame = text.length
+    this.#event((home) => home.receive(end.link, text))
+  }
+
+  gone(end: ServerEnd): void {
+    if (!this.#ends.has(end)) return
+    // A home that wakes for it gives all its links new numbers.
+    this.#event((home) => {
+      this.#ends.delete(end)
+      home.detach(end.link)
+    })
+  }
+
+  #attach(home: TopicHome, end: ServerEnd): void {
+    end.link = home.attach(this.#port(end), end.state)
+  }
+
+  #port(end: ServerEnd): Port {
+    return {
+      send: (text) => {
+        if (this.#world.swarm.tokens && text.startsWith(DELIVER)) this.#serve(end)
+        end.connection.toClient(text)
+      },
+      close: (code) => {
+        if (code === ERRORS.token_expired.close) this.#world.count('token expired')
+        this.#ends.delete(end)
+        end.connection.serverCloses(code)
+      },
+      remember: (state) => {
+        if (state.identity.expiresAt !== end.state.identity.expiresAt) this.#world.count('token renewed')
+        end.state = state
+        if (state.subscriptions.some(starving)) this.#world.count('credit ran out')
+      },
     }
   }
+
+  /** Nobody is served whose token has expired. */
+  #serve({ name, state }: ServerEnd): void {
+    const { expiresAt = NEVER } = state.identity
+    // A clock that jumped has passed it only then.
+    const since = Math.max(expiresAt, this.now - (this.#world.clock.now - this.#jumpedAt))
+    if (since + GRACE_MS < this.now) this.#world.record({ e: 'revoked', sub: name })
+    this.#world.record({ e: 'served', sub: name })
+  }
+
+  #verify(token: string | undefined): Identity | Fault {
+    const identity = this.#world.issuer.verify(token, this.now)
+    if ('code' in identity) this.#world.count('token refused')
+    return identity
+  }
+}
+
+function starving({ live, credit, at }: SubscriptionState): boolean {
+  return !live && at !== undefined && 'through' in credit && at >= credit.through
 }

@@ -1,5 +1,5 @@
-import { recover } from '../../packages/sdk/src/broker/checkpoint.ts'
-import type { Segments } from '../../packages/sdk/src/broker/retention.ts'
+import type { HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
+import type { Chunk } from '../../packages/sdk/src/store/store.ts'
 import { check } from '../support/checker/check.ts'
 import type { FinalLog, HistoryEvent } from '../support/checker/history.ts'
 import type { Verdict } from '../support/checker/verdict.ts'
@@ -7,7 +7,9 @@ import { Client } from './client.ts'
 import { Random } from './random.ts'
 import { Scheduler } from './scheduler.ts'
 import { Server } from './server.ts'
-import { drawSwarm, type Swarm, withLimits } from './swarm.ts'
+import type { Payload } from './subscription.ts'
+import { drawSwarm, type Happenings, type Swarm, withLimits } from './swarm.ts'
+import { Issuer } from './tokens.ts'
 
 /** How often each kind of thing happened; a campaign in which one never did has shown nothing about it. */
 export type Counters = Map<string, number>
@@ -17,7 +19,15 @@ export interface World {
   readonly random: Random
   readonly swarm: Swarm
   readonly server: Server
+  readonly issuer: Issuer
+  /** Faults still happen. */
+  readonly chaos: boolean
+  /** Whether a fault happens now, of those that happen with this probability. */
+  chance(probability: number): boolean
   record(event: HistoryEvent): void
+  /** Something was broken on purpose. */
+  fault(kind: string): void
+  /** Something happened that a campaign must have met. */
   count(what: string): void
 }
 
@@ -26,81 +36,183 @@ export interface Outcome {
   readonly verdict: Verdict
   readonly counters: Counters
   readonly steps: number
-  /** The same seed gives the same text. */
   readonly history: readonly HistoryEvent[]
 }
 
-/** When the faults stop, everything must come to rest within this much virtual time. */
-const DRAIN_MS = 600_000
+/** When the faults stop, life goes on for a while, and then everything must come to rest within this much virtual time. */
+const AFTERMATH_MS = 15_000
+const REST_LIMIT_MS = 180_000
+const LOOK_MS = 100
+
+/** Sees each event as it happens, also in a history that ends with an error. */
+type Watch = (event: HistoryEvent, atMs: number) => void
 
 /** One whole history: chaos, healing, draining, judgement. */
-export function simulate(seed: number): Outcome {
+export function simulate(seed: number, watch?: Watch): Outcome {
   const random = new Random(seed)
   const swarm = drawSwarm(random)
-  return withLimits(swarm.limits, () => run(seed, random, swarm))
+  return withLimits(swarm.limits, () => new Core(seed, swarm, { random, watch }).run())
 }
 
-function run(seed: number, random: Random, swarm: Swarm): Outcome {
-  const clock = new Scheduler(random)
-  const history: HistoryEvent[] = []
-  const counters: Counters = new Map()
-  const world = {
-    clock,
-    random,
-    swarm,
-    record: (event: HistoryEvent) => void history.push(event),
-    count: (what: string) => void counters.set(what, (counters.get(what) ?? 0) + 1),
-  } as World & { server: Server }
-  world.server = new Server(world)
-  world.server.start()
-  const clients = Array.from({ length: swarm.clients }, (_, i) => new Client(world, `c${i + 1}`))
+class Core implements World {
+  readonly seed: number
+  readonly random: Random
+  readonly swarm: Swarm
+  readonly clock: Scheduler
+  readonly issuer: Issuer
+  readonly server: Server
+  chaos = true
+  readonly #clients: readonly Client[]
+  readonly #watch: Watch | undefined
+  readonly #startedAt: number
+  readonly #history: HistoryEvent[] = []
+  readonly #counters: Counters = new Map()
 
-  const chaosUntil = clock.now + swarm.chaosMs
-  const every = (meanMs: number | undefined, happen: () => void): void => {
-    if (meanMs === undefined) return
-    const again = (): void =>
-      clock.in(-Math.log(1 - random.next()) * meanMs, () => {
-        if (clock.now >= chaosUntil) return
-        happen()
-        again()
-      })
-    again()
+  constructor(seed: number, swarm: Swarm, { random, watch }: { random: Random; watch: Watch | undefined }) {
+    this.seed = seed
+    this.random = random
+    this.#watch = watch
+    this.swarm = swarm
+    this.clock = new Scheduler(random)
+    this.#startedAt = this.clock.now
+    this.issuer = new Issuer(this)
+    this.server = new Server(this)
+    this.server.start()
+    this.#clients = Array.from({ length: swarm.clients }, (_, i) => new Client(this, `c${i + 1}`))
   }
-  every(swarm.crashMs, () => world.server.crash())
-  every(swarm.cutMs, () => random.pick(clients).connection?.cut())
-  every(swarm.halfOpenMs, () => random.pick(clients).connection?.halfOpen())
-  every(swarm.clientCrashMs, () => random.pick(clients).crash())
-  for (let i = 0; i < swarm.publishes; i++) {
-    clock.in(random.next() * swarm.chaosMs, () => {
-      const client = random.pick(clients)
-      for (let burst = random.chance(0.2) ? random.between(2, 12) : 1; burst > 0; burst--)
-        client.publish(random.chance(swarm.refusedShare))
+
+  chance(probability: number): boolean {
+    return this.chaos && probability > 0 && this.random.chance(probability)
+  }
+
+  record(event: HistoryEvent): void {
+    this.#history.push(event)
+    this.#watch?.(event, this.clock.now - this.#startedAt)
+  }
+
+  fault(kind: string): void {
+    this.record({ e: 'fault', kind })
+  }
+
+  count(what: string): void {
+    this.#counters.set(what, (this.#counters.get(what) ?? 0) + 1)
+  }
+
+  run(): Outcome {
+    this.#chaos()
+    const { healthy, broken } = this.#heal()
+    this.#drain(healthy)
+    const verdict = this.#judge(healthy, broken)
+    return { seed: this.seed, verdict, counters: this.#counters, steps: this.clock.steps, history: this.#history }
+  }
+
+  #chaos(): void {
+    const { random, server, clock, swarm } = this
+    const some = (): Client => random.pick(this.#clients)
+    const happenings: Record<keyof Happenings, () => void> = {
+      crash: () => server.crash(),
+      hibernate: () => server.hibernate(),
+      clockJump: () => server.jump(),
+      loseLog: () => server.loseLog(),
+      cut: () => some().connection?.cut(),
+      halfOpen: () => some().connection?.halfOpen(),
+      stall: () => some().connection?.stall(),
+      clientCrash: () => some().crash(),
+      sleep: () => some().sleep(),
+      hint: () => some().hint(),
+      resubscribe: () => some().resubscribe(),
+      history: () => some().read(random.chance(0.5)),
+    }
+    for (const [what, meanMs] of Object.entries(swarm.every)) this.#every(meanMs, happenings[what as keyof Happenings])
+    this.#publish(swarm.publishes, swarm.chaosMs)
+    clock.run(clock.now + swarm.chaosMs)
+  }
+
+  #every(meanMs: number, happen: () => void): void {
+    this.clock.in(-Math.log(1 - this.random.next()) * meanMs, () => {
+      if (!this.chaos) return
+      happen()
+      this.#every(meanMs, happen)
     })
   }
 
-  clock.run(chaosUntil)
-  for (const { connection } of clients) connection?.heal()
-  // Nothing fails any more, commits included.
-  Object.assign(swarm, { commitFailure: 0 })
-  const head = (): number => world.server.read().messages.at(-1)?.offset ?? -1
-  const atRest = (): boolean =>
-    world.server.up &&
-    clients.every(({ idle }) => idle) &&
-    clients.every(({ position }) => position !== undefined && position > head())
-  // Looking at the whole log is dear, so it is looked at now and then.
-  for (let until = clock.now + DRAIN_MS; clock.now < until && !atRest(); ) clock.run(clock.now + 500)
-
-  const { loaded, messages } = world.server.read()
-  const { segments, head: end } = recover(
-    loaded,
-    swarm.retentionMessages === undefined ? {} : { messages: swarm.retentionMessages },
-  )
-  const final: FinalLog = {
-    epoch: loaded.epoch,
-    floor: (segments satisfies Segments).floor(clock.now),
-    head: end,
-    messages: messages.map(({ offset, line }) => ({ offset, id: (JSON.parse(line) as { id: string }).id })),
+  #publish(count: number, withinMs: number): void {
+    const { random, swarm } = this
+    for (let i = 0; i < count; i++) {
+      this.clock.in(random.next() * withinMs, () => {
+        const client = random.pick(this.#clients)
+        for (let burst = random.chance(0.2) ? random.between(2, 12) : 1; burst > 0; burst--)
+          client.publish(random.chance(swarm.refusedShare))
+      })
+    }
   }
-  const verdict = check(history, { logs: [final], subscriptions: clients.map(({ name }) => name) })
-  return { seed, verdict, counters, steps: clock.steps, history }
+
+  /** No fault happens any more; one client may stay broken, and the others must not care. */
+  #heal(): { healthy: readonly Client[]; broken: Client | undefined } {
+    const { swarm, clock, server } = this
+    this.chaos = false
+    server.setClock(0)
+    const [first, ...others] = this.#clients as [Client, ...Client[]]
+    const broken = swarm.broken && first
+    for (const client of this.#clients) client.heal(client === broken ? swarm.broken : undefined)
+    if (swarm.broken) this.fault(`one client ${swarm.broken}`)
+    if (swarm.broken === 'locked out') {
+      const publisher = first.name
+      clock.at(this.issuer.lockOut(publisher) + 1_000, () => this.record({ e: 'denied', publisher }))
+    }
+    this.#publish(10, AFTERMATH_MS)
+    clock.run(clock.now + AFTERMATH_MS)
+    // One that never handles publishes like the others.
+    return { healthy: broken?.handles ? others : this.#clients, broken }
+  }
+
+  #drain(healthy: readonly Client[]): void {
+    const { clock, server } = this
+    const since = clock.now
+    const atRest = (): boolean => server.up && healthy.every((client) => client.rests(server.epoch, server.disk.head))
+    while (!atRest() && clock.now - since < REST_LIMIT_MS) clock.run(clock.now + LOOK_MS)
+    const ms = atRest() ? clock.now - since : REST_LIMIT_MS + LOOK_MS
+    this.record({ e: 'rested', ms: Math.round(ms), limitMs: REST_LIMIT_MS })
+  }
+
+  #judge(healthy: readonly Client[], broken: Client | undefined): Verdict {
+    const subscriptions = healthy.flatMap(({ open }) => open)
+    // What it still has is not lost.
+    for (const id of broken?.waiting ?? []) this.record({ e: 'unknown', id, why: 'crash' })
+    const read = this.#read(healthy[0] as Client)
+    return check(this.#history, { logs: [this.#kept(read), this.#kept(this.#stored())], subscriptions })
+  }
+
+  /** The log as a reader finds it. */
+  #read(client: Client): Log {
+    const { clock } = this
+    let pages: readonly HistoryResult[] | undefined
+    client.read(false, (found) => {
+      pages = found
+    })
+    clock.run(clock.now + REST_LIMIT_MS, () => pages !== undefined)
+    if (!pages) throw new Error('The log cannot be read')
+    return {
+      head: pages.at(-1)?.next ?? 0,
+      messages: pages.flatMap(({ first, messages }) => messages.map((message, i) => entry(first + i, message))),
+    }
+  }
+
+  /** The same from the disk, past the machine. */
+  #stored(): Log {
+    const { disk } = this.server
+    const lines = ({ first, body }: Chunk) => body.split(',\n').map((line, i) => entry(first + i, JSON.parse(line)))
+    return { head: disk.head, messages: disk.read().flatMap(lines) }
+  }
+
+  /** Only what must be kept: the rest may be taken at any moment, also between two readings. */
+  #kept({ head, messages }: Log): FinalLog {
+    const { epoch } = this.server
+    const floor = this.server.floor(epoch)
+    return { epoch, floor, head, messages: messages.filter(({ offset }) => offset >= floor) }
+  }
 }
+
+type Log = Pick<FinalLog, 'head' | 'messages'>
+
+const entry = (offset: number, payload: unknown) => ({ offset, id: (payload as Payload).id })

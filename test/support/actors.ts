@@ -1,11 +1,18 @@
-import type { Topic } from '@messkit/sdk'
-import { parseCursor } from '@messkit/sdk/protocol'
-import type { FinalLog, HistoryEvent } from './checker/history.ts'
+import { crc32 } from 'node:zlib'
+import type { Gap, Message, Subscription, Topic } from '@messkit/sdk'
+import { type Cursor, makeCursor, parseCursor } from '@messkit/sdk/protocol'
+import type { HistoryEvent } from './checker/history.ts'
 
 /** What writers write. `order` counts from 1 and by 1. */
 export interface Note {
   readonly by: string
   readonly order: number
+  readonly pad?: string
+}
+
+/** Where actors write down what happens to them. */
+export interface Recorder {
+  push(event: HistoryEvent): unknown
 }
 
 /** Publishes whenever an ack comes, so that so many messages are always on their way, and writes the history down. */
@@ -13,21 +20,28 @@ export class Writer {
   readonly name: string
   /** Of its messages, in their order, as the acks said. */
   readonly offsets: (number | undefined)[] = []
+  /** Right behind the newest message that it knows to be stored. */
+  cursor: Cursor | undefined
   readonly #topic: Topic<Note>
-  readonly #history: HistoryEvent[]
+  readonly #recorder: Recorder
+  readonly #pad: () => string | undefined
+  readonly #open = new Set<string>()
   #publisher = ''
   #order = 0
   #ackedCount = 0
-  #inFlight = 0
   #wanted = 0
+  #last = 0
+  #gone = false
   #waiting:
     | { readonly count: number; readonly resolve: () => void; readonly reject: (error: unknown) => void }
     | undefined
 
-  constructor(topic: Topic<Note>, name: string, history: HistoryEvent[]) {
+  /** @param pad what makes a message longer, anew for each */
+  constructor(topic: Topic<Note>, name: string, recorder: Recorder, pad = (): string | undefined => undefined) {
     this.#topic = topic
     this.name = name
-    this.#history = history
+    this.#recorder = recorder
+    this.#pad = pad
   }
 
   /** As the broker knows it. */
@@ -35,8 +49,10 @@ export class Writer {
     return this.#publisher
   }
 
-  keepInFlight(count: number): void {
+  /** @param atMost so many more are published, however fast acks come */
+  keepInFlight(count: number, atMost = Number.POSITIVE_INFINITY): void {
     this.#wanted = count
+    this.#last = this.#order + atMost
     this.#fill()
   }
 
@@ -50,26 +66,36 @@ export class Writer {
   /** Resolves when everything published is acked. */
   async finish(): Promise<void> {
     this.#wanted = 0
-    await this.ackedMore(this.#inFlight)
+    await this.ackedMore(this.#open.size)
+  }
+
+  /** Its client is gone with all that it kept in memory: what is not acked may be stored or not. */
+  crashed(): void {
+    this.#gone = true
+    for (const id of this.#open) this.#recorder.push({ e: 'unknown', id, why: 'crash' })
   }
 
   #fill(): void {
-    while (this.#inFlight < this.#wanted) this.#publish()
+    while (!this.#gone && this.#open.size < this.#wanted && this.#order < this.#last) this.#publish()
   }
 
   #publish(): void {
     const order = ++this.#order
-    this.#inFlight++
-    const receipt = this.#topic.publish({ by: this.name, order })
+    const pad = this.#pad()
+    const note: Note = { by: this.name, order, ...(pad !== undefined && { pad }) }
+    const receipt = this.#topic.publish(note)
     const { id } = receipt
     this.#publisher = id.slice(0, id.lastIndexOf('-'))
-    this.#history.push({ e: 'publish', id, publisher: this.name, order })
+    this.#open.add(id)
+    this.#recorder.push({ e: 'publish', id, publisher: this.name, order, digest: digestOf(note) })
     receipt.then(
       ({ offset, cursor, duplicate }) => {
-        this.#inFlight--
+        if (this.#gone) return
+        this.#open.delete(id)
         this.#ackedCount++
         this.offsets[order - 1] = offset
-        this.#history.push({ e: 'acked', id, epoch: epochOf(cursor), offset, duplicate })
+        this.cursor = cursor ?? this.cursor
+        this.#recorder.push({ e: 'acked', id, epoch: epochOf(cursor), offset, duplicate })
         this.#tell()
         this.#fill()
       },
@@ -82,26 +108,56 @@ export class Writer {
   }
 }
 
-/** A subscriber that stays subscribed through everything, and writes the history down under the name `reader`. */
+export interface ReaderOptions {
+  readonly name?: string
+  readonly from?: 'start' | 'now' | Cursor
+  /** Of the subscription, for one that is stopped and goes on. */
+  readonly resume?: string
+  /** It goes on after a crash, from where it had written down that it was. */
+  readonly resumed?: boolean
+  /** Runs between the arrival of a message and its end. */
+  readonly handle?: () => Promise<void> | undefined
+}
+
+/** A subscriber that stays subscribed through everything, and writes the history down. */
 export class Reader {
+  readonly name: string
+  /** Resolves when it is known where it starts. */
+  readonly ready: Promise<void>
+  /** Behind the newest message it has handled, once it has started. */
+  position: Cursor | undefined
+  readonly #recorder: Recorder
+  readonly #handle: NonNullable<ReaderOptions['handle']>
+  readonly #subscription: Subscription
   #next = 0
+  #gone = false
   #waiting: { readonly next: number; readonly resolve: () => void } | undefined
 
   /** Resolves when its home has said where it starts. */
-  static async start(topic: Topic<Note>, history: HistoryEvent[]): Promise<Reader> {
-    const reader = new Reader()
-    const sub = 'reader'
-    const subscription = topic.subscribe(
-      ({ id, offset, cursor }) => {
-        history.push({ e: 'deliver', sub, epoch: epochOf(cursor), offset, id }, { e: 'handled', sub, offset })
-        reader.#next = offset + 1
-        reader.#tell()
-      },
-      { from: 'start', onGap: (gap) => void history.push({ e: 'gap', sub, epoch: '', ...gap }) },
-    )
-    const { epoch, offset } = parseCursor((await subscription.ready).cursor) as { epoch: string; offset: number }
-    history.push({ e: 'start', sub, epoch, next: offset, resumed: false })
+  static async start(topic: Topic<Note>, recorder: Recorder, options?: ReaderOptions): Promise<Reader> {
+    const reader = new Reader(topic, recorder, options)
+    await reader.ready
     return reader
+  }
+
+  constructor(topic: Topic<Note>, recorder: Recorder, options: ReaderOptions = {}) {
+    const { name = 'reader', from = 'start', resume, resumed = false, handle = () => undefined } = options
+    this.name = name
+    this.#recorder = recorder
+    this.#handle = handle
+    const known = parseCursor(from)
+    // Where it goes on is what the application wrote down; where "now" and "start" are, its home has to say.
+    if (known) this.#start(known.epoch, known.offset, resumed)
+    this.#subscription = topic.subscribe(
+      (message) => (this.position ? this.#take(message) : this.ready.then(() => this.#take(message))),
+      { from, onGap: (gap) => this.#gap(gap), ...(resume !== undefined && { resume }) },
+    )
+    this.ready = this.#subscription.ready.then(({ cursor }) => {
+      if (this.position || this.#gone) return
+      const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
+      this.#start(epoch, offset, resumed)
+    })
+    this.ready.catch(() => {}) // it was stopped before
   }
 
   reached(next: number): Promise<void> {
@@ -111,21 +167,53 @@ export class Reader {
     })
   }
 
+  /** Ends the subscription; one with the same `resume` goes on. */
+  stop(): void {
+    this.#gone = true
+    this.#subscription.stop()
+  }
+
+  #start(epoch: string, offset: number, resumed: boolean): void {
+    this.#recorder.push({ e: 'start', sub: this.name, epoch, next: offset, resumed })
+    this.#moved(epoch, offset)
+  }
+
+  #take(message: Message<Note>): Promise<void> | undefined {
+    if (this.#gone) return undefined
+    const { id, offset, cursor, data } = message
+    const epoch = epochOf(cursor)
+    this.#recorder.push({ e: 'deliver', sub: this.name, epoch, offset, id, digest: digestOf(data) })
+    const handled = (): void => {
+      if (this.#gone) return
+      this.#recorder.push({ e: 'handled', sub: this.name, offset })
+      this.#moved(epoch, offset + 1)
+    }
+    const pending = this.#handle()
+    if (pending) return pending.then(handled)
+    handled()
+    return undefined
+  }
+
+  #gap(gap: Gap): void {
+    if (this.#gone) return
+    // Only another life of the log has another name, and that one comes with the next message.
+    const epoch = gap.reason === 'retention' ? epochOf(this.position) : ''
+    this.#recorder.push({ e: 'gap', sub: this.name, epoch, ...gap })
+    if (epoch !== '') this.#moved(epoch, gap.to)
+  }
+
+  #moved(epoch: string, next: number): void {
+    this.position = makeCursor(epoch, next)
+    this.#next = next
+    this.#tell()
+  }
+
   #tell(): void {
     if (this.#waiting && this.#next >= this.#waiting.next) this.#waiting.resolve()
   }
 }
 
-/** The log as a client sees it that had nothing to do with it. */
-export async function readLog(topic: Topic<Note>): Promise<FinalLog> {
-  const messages: { offset: number; id: string }[] = []
-  let page = await topic.history({ limit: 1_000 })
-  const epoch = epochOf(page.messages[0]?.cursor)
-  for (;;) {
-    messages.push(...page.messages.map(({ offset, id }) => ({ offset, id })))
-    if (page.next === undefined) return { epoch, floor: 0, head: (messages.at(-1)?.offset ?? -1) + 1, messages }
-    page = await topic.history({ limit: 1_000, from: page.next })
-  }
-}
+/** Stands for the bytes of a message. */
+export const digestOf = (note: Note): string => crc32(JSON.stringify(note)).toString(16)
 
 const epochOf = (cursor: unknown): string => parseCursor(cursor)?.epoch ?? ''

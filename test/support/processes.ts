@@ -20,6 +20,13 @@ export function running(pids: readonly number[]): number[] {
   return pids.filter((pid) => all.has(pid))
 }
 
+/** Resident memory in bytes, where the system tells. */
+export function memoryOf(pid: number): number | undefined {
+  if (process.platform !== 'linux') return undefined
+  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kibibytes) * 1024
+}
+
 function processes(): Process[] {
   return process.platform === 'linux' ? fromProc() : fromPs()
 }

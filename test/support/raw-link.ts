@@ -16,20 +16,29 @@ export class RawLink {
   readonly frames: Frame[] = []
   /** Of each frame, in the order of `frames`. */
   readonly sizes: number[] = []
+  /** Resolves with the code of the end. */
+  readonly closed: Promise<number>
   #lastId = 0
 
   private constructor(socket: WebSocket, topic: string) {
     this.#socket = socket
     this.#topic = topic
     socket.on('message', (text) => this.#take(String(text)))
+    this.closed = new Promise((resolve) => socket.on('close', resolve))
   }
 
-  static async open(url: string, topic: string, token: string): Promise<RawLink> {
+  /** @param hello what it says of itself; the answer is the first of `frames` */
+  static async open(
+    url: string,
+    topic: string,
+    token: string,
+    hello: object = { versions: [PROTOCOL.current] },
+  ): Promise<RawLink> {
     const bearer = PROTOCOL.bearer + Buffer.from(token).toString('base64url')
     const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/topics/${topic}`, [PROTOCOL.name, bearer])
     const link = new RawLink(socket, topic)
     await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
-    await link.ask('hello', { versions: [PROTOCOL.current] })
+    await link.ask('hello', hello)
     return link
   }
 

@@ -25,14 +25,18 @@ export interface TestServer {
   stderr(): string
   /** SIGKILL. */
   kill(): Promise<void>
-  /** After `kill()`: the same data at the same address, perhaps under other settings. */
+  /** SIGTERM, as a deployment would: it takes no new connections and ends with the last old one, or after 3 s. */
+  stop(): Promise<void>
+  /** After `kill()` or `stop()`: the same data at the same address, perhaps under other settings. */
   restart(vars?: Record<string, string>): Promise<void>
   /** Takes its data along. */
   end(): Promise<void>
 }
 
-export async function runServer(vars: Record<string, string> = {}): Promise<TestServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'messkit-server-'))
+export async function runServer(
+  vars: Record<string, string> = {},
+  dataDir: string = mkdtempSync(join(tmpdir(), 'messkit-server-')),
+): Promise<TestServer> {
   const bundle = await bundleWorker()
   const start = (more: Record<string, string>, port = 0) =>
     startServer({ dataDir, bundle, port, vars: { TOKEN_SECRET: SECRET, ...vars, ...more } })
@@ -47,6 +51,7 @@ export async function runServer(vars: Record<string, string> = {}): Promise<Test
     },
     stderr: () => running.stderr(),
     kill: () => running.kill(),
+    stop: () => running.stop(),
     async restart(more = {}) {
       running = await start(more, port)
     },

@@ -8,7 +8,7 @@ import { openTopic } from './upgrade.ts'
 export const app = new Hono<{ Bindings: Env }>()
 
 app.get('/health', (c) => c.json({ ok: true }, 200, { 'cache-control': 'no-store' }))
-app.all('/v1/topics/:topic{.+}', (c) => openTopic(c.req.raw, c.req.param('topic'), c.env))
+app.all('/v1/topics/:topic{[\\s\\S]+}', (c) => openTopic(c.req.raw, c.req.param('topic'), c.env))
 
 app.notFound(() => httpError(fault('not_found')))
 app.onError((error) => {

@@ -18,7 +18,9 @@ export async function openTopic(request: Request, topic: string, env: Env): Prom
   if (!isUpgrade(request) || !protocols.includes(PROTOCOL.name)) {
     return httpError(fault('upgrade_needed'), { upgrade: 'websocket' })
   }
-  const own = new URL(request.url).origin
+  const own = URL.parse(request.url)?.origin
+  // The Host header is part of the address, and anybody may write anything there.
+  if (own === undefined) return httpError(fault('not_found'))
   if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' })) {
     return httpError(fault('forbidden_origin'))
   }
@@ -27,7 +29,16 @@ export async function openTopic(request: Request, topic: string, env: Env): Prom
 }
 
 function isUpgrade({ method, headers }: Request): boolean {
-  return method === 'GET' && headers.get('upgrade')?.toLowerCase() === 'websocket'
+  return method === 'GET' && headers.get('upgrade')?.toLowerCase() === 'websocket' && isWhole(headers)
+}
+
+/**
+ * The platform refuses a broken handshake itself, but only when the object has answered, and so was made. A platform that keeps these headers
+ * to itself shows neither.
+ */
+function isWhole(headers: Headers): boolean {
+  const [key, version] = [headers.get('sec-websocket-key'), headers.get('sec-websocket-version')]
+  return key === null ? version === null : version === '13'
 }
 
 async function admit(protocols: readonly string[], topic: string, env: Env): Promise<Identity | Fault> {

@@ -15,8 +15,8 @@ interface Publication {
   readonly publisher: string
   readonly order: number
   readonly digest: string | undefined
-  /** Newest offset that was acked anywhere before this was published. */
-  readonly floor: number
+  /** Newest offset that was acked anywhere before this was published, and the log that it is of. */
+  readonly floor: { readonly epoch: string; readonly offset: number }
   /** Published without the right to. */
   denied: boolean
   onDisk: boolean
@@ -41,7 +41,7 @@ class Checker {
   /** As told by the home; a gap that reaches beyond it hides messages that are kept. */
   #floor: number | undefined
   readonly #gaps: Of<'gap'>[] = []
-  #newestAck = -1
+  #newestAck = { epoch: '', offset: -1 }
 
   event(event: HistoryEvent): void {
     const { counts, faults } = this.#verdict
@@ -149,12 +149,14 @@ class Checker {
     publication.fate = { epoch, offset }
     if (offset === undefined) return
     this.#seen(epoch, offset, id)
-    if (!duplicate && this.#fails('stored before an earlier ack', offset > floor))
+    // A log that was made anew counts from 0 again.
+    if (!duplicate && this.#fails('stored before an earlier ack', floor.epoch !== epoch || offset > floor.offset))
       this.#verdict.violated(
         'stored before an earlier ack',
-        `${id} at ${offset}, though ${floor} was acked before it was published`,
+        `${id} at ${offset}, though ${floor.offset} was acked before it was published`,
       )
-    this.#newestAck = Math.max(this.#newestAck, offset)
+    const newest = this.#newestAck
+    if (newest.epoch !== epoch || newest.offset < offset) this.#newestAck = { epoch, offset }
   }
 
   #known(id: string, what: string): Publication | undefined {

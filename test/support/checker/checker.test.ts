@@ -209,6 +209,12 @@ describe('every invariant is violated by a history of its own', () => {
   })
 })
 
+it('lets a log that was made anew count from the start again', () => {
+  const anew: HistoryEvent = { e: 'acked', id: 'a.2', epoch: 'F', offset: 0, duplicate: false }
+
+  expect(broken([publish(1), acked(1, 5), publish(2), anew], { logs: [log([2], 0, { epoch: 'F' })] })).toEqual([])
+})
+
 it('adds up what many histories showed, and keeps the first examples with where they came from', () => {
   const total = new Verdict()
   for (let seed = 1; seed <= EXAMPLES + 8; seed++)

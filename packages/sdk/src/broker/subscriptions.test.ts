@@ -233,9 +233,9 @@ describe('one that is behind', () => {
     bench.readAll()
     bench.append(1, 100)
 
-    expect(removed).toBe(true)
+    expect(removed).toBe(0)
     expect(bench.frames).toEqual([])
-    expect(bench.subscriptions.remove(LINK, ID)).toBe(false)
+    expect(bench.subscriptions.remove(LINK, ID)).toBeUndefined()
   })
 
   it('does not get the page of the one that had its number before', () => {
@@ -276,11 +276,28 @@ describe('credit', () => {
     expect(bench.messages()).toEqual([0, 1])
   })
 
-  it('reaches creditBytes beyond what was sent, and no further', () => {
+  it('reaches creditBytes beyond what was sent and a row that can be made longer, and no further', () => {
     bench.run(bench.subscriptions.grant(LINK, ID, Number.MAX_SAFE_INTEGER))
     bench.readAll()
 
-    expect(bench.subscriptions.states(LINK)).toMatchObject([{ credit: { through: 500_000 + LIMITS.creditBytes } }])
+    expect(bench.subscriptions.states(LINK)).toMatchObject([
+      { credit: { through: 500_000 + LIMITS.tailBytes + LIMITS.creditBytes } },
+    ])
+  })
+
+  it('counts from what was handled, also where the next message stands inside a row that was made longer', () => {
+    const row = bench.row(4, 1_000)
+    const other = 8
+    bench.rows.push(row)
+    bench.run(bench.subscriptions.append([row]).effects)
+    bench.run(bench.subscriptions.add(LINK, { id: other, next: row.first + 3, window: 0 }))
+    bench.readAll()
+
+    bench.run(bench.subscriptions.grant(LINK, other, row.start + 900 + LIMITS.creditBytes))
+
+    expect(bench.subscriptions.states(LINK)).toContainEqual(
+      expect.objectContaining({ id: other, credit: { through: row.start + 900 + LIMITS.creditBytes } }),
+    )
   })
 
   it('for nobody changes nothing', () => {
@@ -295,6 +312,26 @@ describe('what was trimmed', () => {
   beforeEach(() => {
     bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 150 }))
     for (let i = 0; i < 10; i++) bench.append(1, 100)
+  })
+
+  it('up to the end of the log ends there, also where the store shows a row that goes on behind it', () => {
+    const other = 8
+    const last = bench.rows.at(-1) as Chunk
+    const longer = { ...bench.row(2, 200), ...last, next: last.next + 1, size: 200 }
+    bench.run(bench.subscriptions.add(LINK, { id: other, next: 5, window: 50 }))
+    const { reader } = bench.pending.pop() as { reader: number }
+    bench.frames.length = 0
+
+    bench.run(bench.subscriptions.page(reader, [longer], last.next).effects)
+
+    const through = last.start + last.size
+    expect(bench.frames).toMatchObject([{ method: 'gap', params: { from: 5, to: last.next, through } }])
+    expect(bench.subscriptions.states(LINK)).toContainEqual({
+      id: other,
+      next: last.next,
+      live: true,
+      credit: { through: through + 50 },
+    })
   })
 
   it('becomes one gap, before the first message behind it', () => {

@@ -23,6 +23,8 @@ interface Subscription {
   credit: Credit
   /** Byte position of `next` while it is behind, once a chunk or a commit has told it. */
   at: number | undefined
+  /** Byte position up to which it gave credit back, or where it started. What was sent behind it may lie in the socket still. */
+  handled: number | undefined
   /** The read that is under way for it. */
   reader: number | undefined
 }
@@ -86,22 +88,38 @@ export class Subscriptions {
   }
 
   #insert(link: number, { id, next, live, credit, at }: SubscriptionState): Subscription {
-    const subscription: Subscription = { link, id, next, live: false, credit, at, reader: undefined }
+    const subscription: Subscription = {
+      link,
+      id,
+      next,
+      live: false,
+      credit,
+      at,
+      handled: undefined,
+      reader: undefined,
+    }
     const ofLink = this.#links.get(link) ?? new Map<number, Subscription>()
     this.#links.set(link, ofLink.set(id, subscription))
     if (live) this.#follow(subscription)
     return subscription
   }
 
-  remove(link: number, id: number): boolean {
+  /** @returns how many bytes it was sent that it gave no credit back for; `undefined` if there is no such subscription */
+  remove(link: number, id: number): number | undefined {
     const ofLink = this.#links.get(link)
     const subscription = ofLink?.get(id)
-    if (!ofLink || !subscription) return false
+    if (!ofLink || !subscription) return undefined
+    const unhandled = this.#unhandled(subscription)
     ofLink.delete(id)
     this.#unfollow(subscription)
     if (subscription.reader !== undefined) this.#readers.delete(subscription.reader)
     if (ofLink.size === 0) this.#links.delete(link)
-    return true
+    return unhandled
+  }
+
+  #unhandled({ live, at, handled }: Subscription): number {
+    const sent = live ? this.#bytes : at
+    return sent === undefined || handled === undefined ? 0 : Math.max(0, sent - handled)
   }
 
   removeLink(link: number): void {
@@ -112,11 +130,15 @@ export class Subscriptions {
     const subscription = this.#links.get(link)?.get(id)
     if (!subscription) return []
     // Nobody has handled what was not sent, so no honest grant reaches further; a dishonest one would make the socket the buffer.
-    const sent = subscription.live ? this.#bytes : (subscription.at ?? this.#bytes)
+    // One that goes on inside a row that was made longer stands further than at the row's start, from where it is counted here.
+    const { live, at } = subscription
+    const sent = live || at === undefined ? this.#bytes : at + LIMITS.tailBytes
     const granted = Math.min(through, sent + LIMITS.creditBytes)
     // A grant never takes back; an older one that comes late changes nothing.
     if ('through' in subscription.credit && granted <= subscription.credit.through) return []
     subscription.credit = { through: granted }
+    if (subscription.handled !== undefined)
+      subscription.handled = Math.max(subscription.handled, granted - LIMITS.creditBytes)
     return this.#advance(subscription)
   }
 
@@ -155,8 +177,8 @@ export class Subscriptions {
     this.#readers.delete(reader)
     subscription.reader = undefined
     const from = Math.max(subscription.next, floor)
-    // A store may show chunks that are committed and not durable yet: nobody sees those.
-    const visible = chunks.filter(({ first, next }) => next > from && first < this.#head)
+    // A store may show what is committed and not durable yet, rows that were made longer among it: nobody sees that.
+    const visible = from < this.#head ? chunks.filter(({ first, next }) => next > from && first < this.#head) : []
     const [oldest] = visible
     // All of the page was trimmed while it was read.
     if (!oldest && from < this.#head) return paged(subscription, this.#read(subscription, from))
@@ -165,6 +187,7 @@ export class Subscriptions {
     if (from > subscription.next) effects.push(this.#skip(subscription, from, here))
     subscription.at ??= here
     const { at } = subscription
+    subscription.handled ??= at
     if ('window' in subscription.credit) subscription.credit = { through: at + subscription.credit.window }
     if (subscription.next < this.#head && !hasCredit(subscription.credit, at)) return paged(subscription, effects)
     const newest = visible.at(-1)
@@ -183,6 +206,7 @@ export class Subscriptions {
     const { id, link, next: from } = subscription
     subscription.next = to
     subscription.at = through
+    subscription.handled = through
     return {
       name: 'send',
       links: [link],
@@ -207,6 +231,7 @@ export class Subscriptions {
   #follow(subscription: Subscription): void {
     subscription.live = true
     subscription.at = undefined
+    subscription.handled ??= this.#bytes
     if ('window' in subscription.credit) subscription.credit = { through: this.#bytes + subscription.credit.window }
     const followers = this.#live.get(subscription.id) ?? new Set<Subscription>()
     this.#live.set(subscription.id, followers.add(subscription))

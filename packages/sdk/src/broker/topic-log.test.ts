@@ -323,6 +323,18 @@ describe('retention', () => {
     expect(bench.store.read(0, 1e9)).toEqual([])
   })
 
+  it('asks again to be woken when another alarm has rung first', () => {
+    keep({ ageMs: 5 * SECOND_MS })
+    const before = bench.nowMs
+    bench.publish(ANA, { publisher: P, after: 0, first: 1 }, ['a'])
+    bench.effects.length = 0
+    bench.nowMs += SECOND_MS
+
+    bench.tell({ name: 'due' })
+
+    expect(bench.of('wake-at')).toEqual([{ name: 'wake-at', at: before + LIMITS.sweepMs }])
+  })
+
   it('wakes nobody where nothing ages', () => {
     keep({ messages: 5 })
 
@@ -526,6 +538,78 @@ describe('history', () => {
   })
 })
 
+describe('subscriptions that are given up', () => {
+  const LARGE = 'x'.repeat(LIMITS.messageBytes - 2)
+  const window = LIMITS.creditBytes
+  let subscription = 0
+
+  beforeEach(() => {
+    for (let i = 0; i < 6; i++) bench.publish(BOB, { publisher: P, after: i, first: i + 1 }, [LARGE])
+  })
+
+  const subscribe = (from: unknown) =>
+    bench.code(bench.ask(ANA, 'subscribe', { subscription: ++subscription, from, window }))
+  const leave = () => bench.ask(ANA, 'unsubscribe', { subscription })
+  const sent = () =>
+    bench.effects
+      .filter((effect) => effect.name === 'send' && effect.text.includes('"deliver"'))
+      .reduce((sum, effect) => sum + (effect.name === 'send' ? effect.text.length : 0), 0)
+
+  it('are no way to fill a socket that nobody reads', () => {
+    const codes = Array.from({ length: 50 }, () => {
+      const code = subscribe('start')
+      if (code === undefined) leave()
+      return code
+    })
+
+    expect(codes[0]).toBeUndefined()
+    expect(codes.at(-1)).toBe('busy')
+    expect(sent()).toBeLessThan(LIMITS.abandonedBytes + LIMITS.creditBytes + LIMITS.pageBytes + LIMITS.messageBytes)
+
+    bench.nowMs += 2_000
+    expect(subscribe('start')).toBeUndefined()
+  })
+
+  it('cost nothing where all was handled', () => {
+    const codes = Array.from({ length: 50 }, () => {
+      const code = subscribe('start')
+      for (let i = 0; i < 3; i++) {
+        const [newest] = bench.notes(ANA, 'deliver').slice(-1) as [{ params: { through: number } }]
+        bench.notify(ANA, 'credit', { subscription, through: newest.params.through + window })
+      }
+      leave()
+      return code
+    })
+
+    expect(codes.filter((code) => code !== undefined)).toEqual([])
+  })
+
+  it('cost nothing where nothing was sent', () => {
+    const codes = Array.from({ length: 50 }, () => {
+      const code = subscribe('now')
+      leave()
+      return code
+    })
+
+    expect(codes.filter((code) => code !== undefined)).toEqual([])
+  })
+
+  it('cost what they were sent live', () => {
+    const codes = Array.from({ length: 20 }, (_, i) => {
+      const code = subscribe('now')
+      for (const next of [1, 2]) {
+        const first = 6 + 2 * i + next
+        bench.publish(BOB, { publisher: P, after: first - 1, first }, [LARGE])
+      }
+      if (code === undefined) leave()
+      return code
+    })
+
+    expect(codes.indexOf('busy')).toBeGreaterThanOrEqual(LIMITS.abandonedBytes / (2 * LIMITS.messageBytes))
+    expect(codes.at(-1)).toBe('busy')
+  })
+})
+
 describe('links', () => {
   it('answers a notification with no number, which another request could have', () => {
     bench.tell({
@@ -535,6 +619,22 @@ describe('links', () => {
     })
 
     expect(bench.sent).toMatchObject([{ frame: { id: null, error: { data: { code: 'wrong_topic' } } } }])
+  })
+
+  it('ends one whose token has expired while it was out of memory, before it is served', () => {
+    bench.publish(BOB, { publisher: P, after: 0, first: 1 }, ['a'])
+    bench.effects.length = 0
+    const behind = { id: 1, next: 0, live: false, credit: { through: 1_000 } }
+
+    bench.tell({
+      name: 'opened',
+      link: 3,
+      state: { identity: { key: 'ana', expiresAt: bench.nowMs }, greeted: true, subscriptions: [behind] },
+    })
+    bench.publish(BOB, { publisher: P, after: 1, first: 2 }, ['b'])
+
+    expect(bench.notes(3)).toMatchObject([{ method: 'goodbye', params: { code: 'token_expired' } }])
+    expect(bench.of('close')).toMatchObject([{ link: 3, code: 4401 }])
   })
 
   it('is left alone by answers to a link that is gone', () => {

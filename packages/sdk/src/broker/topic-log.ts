@@ -7,6 +7,7 @@ import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limi
 import type { BadRequest, PublishRequest, Request } from '../protocol/requests.ts'
 import { PROTOCOL } from '../protocol/version.ts'
 import { type Chunk, type Loaded, StoreFull } from '../store/store.ts'
+import { Allowance } from './allowance.ts'
 import { type HistoryRead, historyPage } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
@@ -27,9 +28,10 @@ interface Link {
   greeted: boolean
   faultCount: number
   readCount: number
-  /** History sent that the time since has not paid for yet, and when that was. */
-  historyBytes: number
-  historyAt: number
+  /** Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound. */
+  readonly history: Allowance
+  /** Nor does a subscription that is given up and made anew: each begins with a window that nobody has handled. */
+  readonly abandoned: Allowance
 }
 
 /** A commit that is under way, and what is told once it is durable. */
@@ -80,7 +82,7 @@ export class TopicLog {
     this.#journal.tick(nowMs)
     switch (event.name) {
       case 'opened':
-        return this.#opened(event.link, event.state)
+        return this.#opened(event.link, event.state, nowMs)
       case 'closed':
         this.#forget(event.link)
         return []
@@ -103,8 +105,12 @@ export class TopicLog {
 
   // ---- links
 
-  #opened(link: number, { identity, greeted, subscriptions }: LinkState): LogEffect[] {
-    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, historyBytes: 0, historyAt: 0 })
+  #opened(link: number, { identity, greeted, subscriptions }: LinkState, nowMs: number): LogEffect[] {
+    const history = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
+    const abandoned = new Allowance(LIMITS.abandonedBytes, LIMITS.abandonedBytesPerSecond)
+    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, history, abandoned })
+    // Time went on while it was out of memory, and the alarm that ends it may come only after what woke the log.
+    if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'))
     const effects = subscriptions.flatMap((state) => this.#subscriptions.restore(link, state))
     return identity.expiresAt === undefined ? effects : [...effects, { name: 'wake-at', at: identity.expiresAt }]
   }
@@ -162,11 +168,9 @@ export class TopicLog {
       case 'authenticate':
         return [{ name: 'verify', link, id: frame.id, token: frame.params.token }]
       case 'subscribe':
-        return this.#subscribe(link, frame.id, frame.params)
+        return this.#subscribe(link, from, frame.id, frame.params, nowMs)
       case 'unsubscribe':
-        if (!this.#subscriptions.remove(link, frame.params.subscription))
-          return answerError(link, frame.id, fault('unknown_subscription'))
-        return [...answer(link, frame.id, {}), ...this.#remember(link)]
+        return this.#unsubscribe(link, from, frame.id, frame.params)
       case 'credit':
         return [
           ...this.#subscriptions.grant(link, frame.params.subscription, frame.params.through),
@@ -228,7 +232,7 @@ export class TopicLog {
   #publish(link: number, { identity }: Link, request: PublishRequest): LogEffect[] {
     const { id, lines } = request
     if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
-      return answerError(link, id, { ...fault('busy'), retryAfterMs: 100 })
+      return answerError(link, id, busy('more than undurableBytes waits to become durable', 100))
     }
     const fates = this.#journal.accept(identity.key, request)
     if ('code' in fates) return answerError(link, id, fates)
@@ -277,10 +281,18 @@ export class TopicLog {
 
   // ---- subscribe and history
 
-  #subscribe(link: number, id: number, { subscription, from, window }: Params<'subscribe'>): LogEffect[] {
+  #subscribe(
+    link: number,
+    { abandoned }: Link,
+    id: number,
+    { subscription, from, window }: Params<'subscribe'>,
+    nowMs: number,
+  ): LogEffect[] {
     if (this.#subscriptions.has(link, subscription)) return answerError(link, id, fault('subscription_exists'))
     if (this.#subscriptions.count(link) >= LIMITS.subscriptionsPerLink)
       return answerError(link, id, fault('too_many_subscriptions'))
+    if (abandoned.exhausted(nowMs))
+      return answerError(link, id, busy('subscriptions were given up with abandonedBytes unhandled', 1_000))
     const { next, gap } = this.#start(from)
     const effects = this.#subscriptions.add(link, { id: subscription, next, window })
     return [
@@ -288,6 +300,13 @@ export class TopicLog {
       ...this.#remember(link),
       ...effects,
     ]
+  }
+
+  #unsubscribe(link: number, { abandoned }: Link, id: number, params: Params<'unsubscribe'>): LogEffect[] {
+    const unhandled = this.#subscriptions.remove(link, params.subscription)
+    if (unhandled === undefined) return answerError(link, id, fault('unknown_subscription'))
+    abandoned.spend(unhandled)
+    return [...answer(link, id, {}), ...this.#remember(link)]
   }
 
   #start(from: Params<'subscribe'>['from']): { next: number; gap?: GapFacts } {
@@ -315,12 +334,8 @@ export class TopicLog {
   }
 
   #history(link: number, from: Link, id: number, params: Params<'history'>, nowMs: number): LogEffect[] {
-    // Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound.
-    const paid = ((nowMs - from.historyAt) / 1_000) * LIMITS.historyBytesPerSecond
-    from.historyBytes = Math.max(0, from.historyBytes - paid)
-    from.historyAt = nowMs
-    if (from.readCount >= LIMITS.readsPerLink || from.historyBytes >= LIMITS.historyBytes)
-      return answerError(link, id, { ...fault('busy'), retryAfterMs: 1_000 })
+    if (from.readCount >= LIMITS.readsPerLink || from.history.exhausted(nowMs))
+      return answerError(link, id, busy('more pages than historyBytes or readsPerLink allow', 1_000))
     const floor = this.#floor()
     const asked =
       params.from === undefined
@@ -353,7 +368,7 @@ export class TopicLog {
     from.readCount--
     const view = { epoch: this.#epoch, floor: this.#floor(), head: this.#durableHead }
     const text = historyPage(history, chunks, view)
-    from.historyBytes += text.length
+    from.history.spend(text.length)
     return [{ name: 'send', links: [history.link], text }]
   }
 
@@ -365,9 +380,9 @@ export class TopicLog {
       if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired')))
       else if (identity.expiresAt !== undefined) effects.push({ name: 'wake-at', at: identity.expiresAt })
     }
-    // Other alarms ring here, too; they are no reason to pay for rows.
-    const early = this.#sweepAt !== undefined && nowMs < this.#sweepAt
-    if (early) return effects
+    // Other alarms ring here, too; they are no reason to pay for rows, and whoever has one alarm forgets with it what comes later.
+    if (this.#sweepAt !== undefined && nowMs < this.#sweepAt)
+      return [...effects, { name: 'wake-at', at: this.#sweepAt }]
     if (this.#journal.trimmable && !this.#inFlight) effects.push(...this.#commit(true))
     return [...effects, ...this.#planSweep()]
   }
@@ -385,6 +400,11 @@ function answer(link: number, id: number, result: object): LogEffect[] {
 
 function answerError(link: number, id: number | null, reason: Fault): LogEffect[] {
   return [{ name: 'send', links: [link], text: encodeError(id, reason) }]
+}
+
+/** The message names the bound. */
+function busy(bound: string, retryAfterMs: number): Fault {
+  return { ...fault('busy', `${bound}; try again`), retryAfterMs }
 }
 
 function expired({ expiresAt }: Identity, nowMs: number): boolean {

@@ -22,7 +22,7 @@ export interface DurableOutboxOptions {
   readonly waits: () => void
 }
 
-/** How long to wait where setting a message aside failed, before it is tried again. */
+/** How long to wait where the outcome of a message could not be written, before it is tried again. */
 const AGAIN_MS = 1_000
 
 /** Rows of so few characters are told to the other tabs; others they read. */
@@ -91,6 +91,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       this.look()
     })
     bus.on('counts', (held) => {
+      // The last words of whoever led before may come late.
+      if (this.#leading) return
       Object.assign(this.#held, held)
       events.counted()
       if (this.#doubts) void this.recall()
@@ -259,7 +261,11 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   }
 
   /** @throws {MessError} `outbox_full` */
-  add({ name, origin }: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
+  add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
+    // What was to be stored when the database was lost goes first.
+    const memory = this.#own.chars > 0 ? undefined : this.memory(topic)
+    if (memory) return memory.add(line, key)
+    const { name, origin } = topic
     const count = this.unsent + this.refused
     const chars = this.#held.bytes + this.#own.chars + line.length
     if (count >= CLIENT_LIMITS.outboxMessages || chars > CLIENT_LIMITS.outboxBytes) {
@@ -308,6 +314,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   acked(topic: DurableTopic, acks: readonly AckRange[]): void {
     this.#acked(acks)
     this.#bus.post('acked', { acks })
+    this.settle(topic)
+  }
+
+  settle(topic: DurableTopic): void {
     this.#moved.add(topic)
     void this.#settler.run()
   }
@@ -315,8 +325,15 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   async #settle(): Promise<void> {
     const settlements = [...this.#moved].flatMap((topic) => topic.settlement() ?? [])
     this.#moved.clear()
-    // What is not written is sent again after a reload, and recognised.
-    if (settlements.length > 0) await this.#store?.settle(settlements).catch(() => {})
+    try {
+      if (settlements.length > 0) await this.#store?.settle(settlements)
+    } catch {
+      // It would be sent again after a reload, and recognised. Until then it would count as waiting.
+      for (const { topic, acks } of settlements) this.#moved.add(this.#topic(topic).keep(acks))
+      void pause(AGAIN_MS).then(() => {
+        if (!this.#closed) void this.#settler.run()
+      })
+    }
     this.#tell()
   }
 

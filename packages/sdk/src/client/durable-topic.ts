@@ -1,6 +1,7 @@
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox, Refused, Settlement } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Counter, Refusal, Row } from '../store/indexeddb-rows.ts'
 import type { TopicOutbox } from './outbox.ts'
@@ -15,7 +16,7 @@ export interface DurableHost {
   readonly store: IndexedDBOutbox
   /** The same topic in memory, once there is no database. */
   memory(topic: DurableTopic): TopicOutbox | undefined
-  /** Store a message that this tab publishes; `number` counts those of the topic. */
+  /** Keep a message that this tab publishes; `number` counts those of the topic. */
   add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt
   owns(publisher: string): boolean
   /** Messages came into this tab's hands, or left them. */
@@ -23,6 +24,8 @@ export interface DurableHost {
   /** There is something to send. */
   wake(topic: DurableTopic): void
   acked(topic: DurableTopic, acks: readonly AckRange[]): void
+  /** Write down how far it has come. */
+  settle(topic: DurableTopic): void
   /** Record what is set aside, however long it takes. */
   setAside(record: () => Promise<readonly Refusal[]>): Promise<void>
   report(error: unknown): void
@@ -51,6 +54,8 @@ export class DurableTopic implements TopicOutbox {
   #abandoning = false
   #outlived = false
   #acks: AckRange[] = []
+  /** First row with a message whose refusal is not recorded yet. It must stay until then. */
+  #refused: number | undefined
   readonly #filling = new Pump(() => this.#fill())
 
   constructor(host: DurableHost, name: string, origin: string) {
@@ -64,7 +69,7 @@ export class DurableTopic implements TopicOutbox {
   }
 
   add(line: string, key: string | undefined): PendingReceipt {
-    const receipt = this.#host.memory(this)?.add(line, key) ?? this.#host.add(this, this.#number + 1, line, key)
+    const receipt = this.#host.add(this, this.#number + 1, line, key)
     this.#number++
     return receipt
   }
@@ -144,6 +149,7 @@ export class DurableTopic implements TopicOutbox {
     this.#publisher = undefined
     this.#expected = 0
     this.#acks = []
+    this.#refused = undefined
   }
 
   #clear(): void {
@@ -165,15 +171,22 @@ export class DurableTopic implements TopicOutbox {
     for (const fate of fates) {
       for (const held of publisher.settle(fate)) {
         this.#host.count(-1, -held.line.length)
-        if (fate.fate === 'refused') addRefused(refused, held, (fate.code ?? 'internal') as ErrorCode, fate.message)
-        else addAck(acks, held, fate, epoch)
+        if (fate.fate === 'refused') {
+          this.#refused ??= held.row
+          addRefused(refused, held, (fate.code ?? 'internal') as ErrorCode, fate.message)
+        } else addAck(acks, held, fate, epoch)
       }
     }
     if (acks.length > 0) {
       this.#acks.push(...acks)
       this.#host.acked(this, acks)
     }
-    if (refused.length > 0) this.#setAside(publisher.id, refused, false).then(noted)
+    if (refused.length > 0)
+      this.#setAside(publisher.id, refused, false).then(() => {
+        this.#refused = undefined
+        this.#host.settle(this)
+        noted()
+      })
     if (this.#outlived) this.fill()
   }
 
@@ -187,9 +200,15 @@ export class DurableTopic implements TopicOutbox {
       topic: this.name,
       publisher: publisher.id,
       settled: publisher.settled,
-      below: publisher.list()[0]?.row ?? this.#expected,
+      below: this.#refused ?? publisher.list()[0]?.row ?? this.#expected,
       acks,
     }
+  }
+
+  /** A settlement was not written: its acks belong to the next one. */
+  keep(acks: readonly AckRange[]): this {
+    this.#acks = [...acks, ...this.#acks].slice(-CLIENT_LIMITS.outboxAcks)
+    return this
   }
 
   abandon(code: ErrorCode, message: string, noted: () => void): void {

@@ -4,7 +4,7 @@ import { Alarm, elapsed, hasPage, heldLocks, isFree, onPage, takeLock } from '..
 export interface ElectionOptions {
   readonly bus: TabBus
   /** A number higher than that of every leader before; what fails here makes another tab the leader. */
-  readonly nextTerm: () => Promise<number>
+  readonly nextTerm: (signal: AbortSignal) => Promise<number>
   /** Makes ready what the others will ask for as soon as they know. `signal` ends with the lead. */
   readonly prepare: (term: number, signal: AbortSignal) => Promise<void>
   /** This tab leads, and the others were told. */
@@ -143,7 +143,7 @@ export class Election {
   async #win(signal: AbortSignal): Promise<void> {
     const { bus, nextTerm, prepare, elected, failed } = this.#options
     try {
-      const term = await nextTerm()
+      const term = await nextTerm(signal)
       if (!signal.aborted) await prepare(term, signal)
       if (signal.aborted) return
       this.#term = term

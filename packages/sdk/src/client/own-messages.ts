@@ -65,6 +65,7 @@ export class OwnMessages {
     return this.#waiting.size
   }
 
+  /** Of what is not stored yet. */
   get chars(): number {
     return this.#chars
   }
@@ -101,7 +102,7 @@ export class OwnMessages {
     if (!batch || !(this.#store || this.#keep)) return
     this.#batch = undefined
     const { own } = batch
-    for (const { line } of own) this.#chars -= (line as string).length
+    const chars = own.reduce((sum, { line }) => sum + (line as string).length, 0)
     try {
       if (!this.#store) return this.#handOver(batch)
       const rows = await this.#store.add([...Map.groupBy(own, ({ topic }) => topic).values()].map(additionOf))
@@ -113,6 +114,8 @@ export class OwnMessages {
       batch.reject(failure)
       for (const { id } of own) this.#take(id)?.receipt.fail(failure)
       this.#options.report(failure)
+    } finally {
+      this.#chars -= chars
     }
   }
 

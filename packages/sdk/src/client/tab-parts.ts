@@ -4,7 +4,7 @@ import type { Link, LinkEvents, OpenLink } from '../link/link.ts'
 import { type Home, TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
-import { hash, randomName } from '../platform.ts'
+import { hash, pause, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { DurableCursors } from './durable-cursors.ts'
@@ -16,6 +16,9 @@ import type { Parts, PartsEvents, Status, TopicConnection } from './mess.ts'
 import type { Relay } from './relay.ts'
 import type { ReplicaHome } from './replica.ts'
 import type { Feed, FeedEvents } from './view.ts'
+
+/** How long to wait for room on the disk before trying again. */
+const AGAIN_MS = 1_000
 
 /** Begins what a link to the copy of a topic is asked for by: how much to keep, and the topic. No topic begins so. */
 const COPY = '#'
@@ -65,7 +68,7 @@ export class TabParts implements Parts {
     this.#election = new Election(
       {
         bus,
-        nextTerm: () => nextTerm(this.#database as Database),
+        nextTerm: (signal) => this.#nextTerm(this.#database as Database, signal),
         prepare: (term, signal) => this.#prepare(term, signal),
         elected: (term) => this.#elected(term),
         deposed: () => this.#deposed(),
@@ -186,6 +189,23 @@ export class TabParts implements Parts {
 
   // ---- among the tabs
 
+  /**
+   * Higher than that of every tab that led before. What has local topics waits until there is room to write it: no other tab has
+   * more. Who only sends goes on without, since sending makes room, and the server knows repeats.
+   */
+  async #nextTerm(database: Database, signal: AbortSignal): Promise<number> {
+    for (;;) {
+      try {
+        return await nextTerm(database)
+      } catch (error) {
+        if (signal.aborted || database.state === 'lost') throw error
+        this.outbox.report(error)
+        if (!this.local) return (await lastTerm(database)) + 1
+        await pause(AGAIN_MS)
+      }
+    }
+  }
+
   async #prepare(term: number, signal: AbortSignal): Promise<void> {
     if (this.local) {
       const { homesOnDisk } = await import('./local.ts')
@@ -270,8 +290,11 @@ export class TabParts implements Parts {
   }
 
   #comeBack(): void {
-    if (!this.#election.away || !this.#database || this.#database.state === 'lost') return
-    void this.#election.join(this.#name).then(() => this.outbox.recover())
+    if (!this.#election.away || !this.#database) return
+    void this.#election.join(this.#name).then(() => {
+      // One whose database is lost takes part in nothing, and still needs the homes of the others.
+      if (this.#database?.state !== 'lost') void this.outbox.recover()
+    })
   }
 }
 
@@ -281,7 +304,9 @@ async function nameOf({ url, name, user }: TabOptions): Promise<string> {
   return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
 }
 
-/** Higher than that of every tab that led before. */
+const lastTerm = (database: Database): Promise<number> =>
+  database.read(['meta'], async ({ meta }) => (await ask<number | undefined>(meta.get('term'))) ?? 0)
+
 function nextTerm(database: Database): Promise<number> {
   return database.write(['meta'], 'strict', async ({ meta }) => {
     const term = ((await ask<number | undefined>(meta.get('term'))) ?? 0) + 1

@@ -134,7 +134,7 @@ export const ERRORS = {
   },
   busy: {
     number: 1206,
-    meaning: 'More is waiting to become durable than undurableBytes; try again',
+    meaning: 'More is waiting, or was sent without credit, than a bound allows; try again',
     retryable: true,
     http: 503,
   },

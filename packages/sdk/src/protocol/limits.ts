@@ -20,6 +20,9 @@ export const LIMITS = {
   /** History that one link may ask for at once, and per second after that: nobody gives credit for pages. */
   historyBytes: 8 * 1024 * 1024,
   historyBytesPerSecond: 1024 * 1024,
+  /** What the subscriptions that one link gave up had been sent without giving credit back, and per second after that. */
+  abandonedBytes: 8 * 1024 * 1024,
+  abandonedBytesPerSecond: 1024 * 1024,
   subscriptionsPerLink: 64,
   /** History pages of one link that wait for a slow store; above it `busy`. */
   readsPerLink: 32,

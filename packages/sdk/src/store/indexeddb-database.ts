@@ -179,11 +179,22 @@ function transact<T>(
   return new Promise((resolve, reject) => {
     let result: { readonly value: T } | undefined
     let failure: unknown
+    // A handle that the browser takes away may take its transactions along without a word.
+    const { db } = tx
+    const end = (settle: () => void) => (): void => {
+      db.removeEventListener('close', aborted)
+      settle()
+    }
+    const aborted = end(() =>
+      reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError')),
+    )
+    db.addEventListener('close', aborted)
     // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails. It comes early for work that awaits
     // something else than the transaction's requests, and then nobody knows what of it was written.
-    tx.oncomplete = () =>
-      result ? resolve(result.value) : reject(new Error('A transaction was committed before its work was done'))
-    tx.onabort = () => reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError'))
+    tx.oncomplete = end(() =>
+      result ? resolve(result.value) : reject(new Error('A transaction was committed before its work was done')),
+    )
+    tx.onabort = aborted
     work(stores).then(
       (value) => {
         result = { value }

@@ -200,22 +200,25 @@ export class IndexedDBOutbox {
 
   /** What became of messages whose fate this tab may have missed: those of one topic stand together. An ack may cover more than one. */
   find(sought: readonly Sought[]): Promise<Found[]> {
-    return this.#database.read(['meta', 'outbox', 'acks', 'refused'], async ({ meta, outbox, acks, refused }) => {
+    const stores = ['meta', 'topics', 'outbox', 'acks', 'refused'] as const
+    return this.#database.read(stores, async ({ meta, topics, outbox, acks, refused }) => {
       // Where somebody has emptied the database, a row that is gone proves nothing.
       const whole = (await ask(meta.get('outbox'))) === this.#id
       const found: Found[] = []
       let rows: Row[] = []
       let ring: AckRange[] = []
+      let settled = 0
       let read: string | undefined
       for (const { topic, id, origin, number } of sought) {
         if (topic !== read) {
           rows = await rowsIn(outbox, topic)
+          settled = (await ask<Counter | undefined>(topics.get(topic)))?.settled ?? 0
           ring = (await ask<AckRange[] | undefined>(acks.get(topic))) ?? []
           read = topic
         }
         const isIn = (range: Pick<Row, 'origin' | 'number' | 'count'>) => covers(range, origin, number)
         const gone = whole ? { origin, number, count: 1, offset: undefined, duplicate: true, epoch: '' } : 'lost'
-        if (rows.some(isIn)) found.push('waiting')
+        if (rows.some((row) => isIn(row) && row.first + number - row.number > settled)) found.push('waiting')
         else found.push(ring.find(isIn) ?? (await ask<Refusal | undefined>(refused.get(id))) ?? gone)
       }
       return found

@@ -1,0 +1,120 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { DurableOutbox } from '../../packages/sdk/src/client/durable-outbox.ts'
+import { TabBus } from '../../packages/sdk/src/link/tabs.ts'
+import { Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
+import { IndexedDBOutbox } from '../../packages/sdk/src/store/indexeddb-outbox.ts'
+import { StoreFull } from '../../packages/sdk/src/store/store.ts'
+import { eventually } from '../support/eventually.ts'
+
+const TOPIC = 'rooms/1'
+
+test('what was acked leaves the disk, also where there was no room to delete it the first time', async () => {
+  const { outbox, store } = await leading()
+  const settle = store.settle.bind(store)
+  let tries = 0
+  store.settle = async (settlements) => {
+    if (++tries === 1) throw new StoreFull('no room')
+    await settle(settlements)
+  }
+  const topic = outbox.topic(TOPIC, () => {})
+  const receipt = topic.add('"hello"', undefined)
+  await eventually(() => expect(topic.publisher().size).toBe(1))
+
+  topic.settle('epoch', [{ fate: 'stored', first: 1, count: 1, offset: 7 }], () => {})
+
+  await eventually(async () => expect(await outbox.list()).toEqual([]))
+  const [origin, number] = receipt.id.split(/-(?=\d+$)/) as [string, string]
+  const found = await store.find([{ topic: TOPIC, id: receipt.id, origin, number: Number(number) }])
+  expect(found).toMatchObject([{ offset: 7, duplicate: false }])
+})
+
+test('a refused message stays on the disk until its refusal is recorded, whatever was acked beside it', async () => {
+  const { outbox, store } = await leading()
+  const setAside = store.setAside.bind(store)
+  let tries = 0
+  store.setAside = async (...args) => {
+    if (++tries === 1) throw new StoreFull('no room')
+    return setAside(...args)
+  }
+  const topic = outbox.topic(TOPIC, () => {})
+  const receipts = ['"one"', '"two"'].map((line) => topic.add(line, undefined))
+  await eventually(() => expect(topic.publisher().size).toBe(2))
+
+  const fates = [
+    { fate: 'stored', first: 1, count: 1, offset: 7 },
+    { fate: 'refused', first: 2, count: 1, code: 'bad_payload' },
+  ] as const
+  await new Promise<void>((noted) => topic.settle('epoch', fates, noted))
+
+  expect(tries).toBe(2)
+  expect(await receipts[0]).toMatchObject({ offset: 7 })
+  await expect(receipts[1]).rejects.toMatchObject({ code: 'bad_payload' })
+  await eventually(async () =>
+    expect(await outbox.list()).toMatchObject([{ id: receipts[1]?.id, topic: TOPIC, state: 'refused' }]),
+  )
+  expect((await store.read(TOPIC)).rows).toEqual([])
+})
+
+test('what was being written when the database was lost goes before what is published after', async () => {
+  const { outbox, store } = await leading()
+  const writing = Promise.withResolvers<never>()
+  let tries = 0
+  store.add = () => {
+    tries++
+    return writing.promise
+  }
+  const topic = outbox.topic(TOPIC, () => {})
+  topic.add('"one"', undefined)
+  await eventually(() => expect(tries).toBe(1))
+  outbox.giveUp()
+
+  topic.add('"two"', undefined)
+  writing.reject(new DOMException('The handle was killed', 'AbortError'))
+  await outbox.flushed()
+  topic.add('"three"', undefined)
+
+  const waiting = topic.publisher().list()
+  expect(waiting.map(({ line }) => line)).toEqual(['"one"', '"two"', '"three"'])
+})
+
+test('the last words of the tab that drained the outbox before change nothing', async () => {
+  const { outbox, name } = await leading()
+  const before = new TabBus('before')
+  before.open(name)
+  onTestFinished(() => before.close())
+  const heard = new Promise((resolve) => before.on('added', resolve))
+
+  before.post('counts', { unsent: 21, bytes: 400 })
+  // What is posted back is heard after it.
+  outbox.bus.post('added', { topics: [], rows: [] })
+  await heard
+
+  expect(outbox.unsent).toBe(0)
+})
+
+async function leading() {
+  const name = `messkit/draining-${crypto.randomUUID()}`
+  const database = new Database(name, (error) => {
+    throw error
+  })
+  const bus = new TabBus('this')
+  bus.open(name)
+  onTestFinished(() => {
+    bus.close()
+    database.close()
+  })
+  const store = new IndexedDBOutbox(database)
+  const nothing = (): void => {}
+  const events = {
+    refused: nothing,
+    counted: nothing,
+    connect: () => undefined as never,
+    retry: nothing,
+    forgotten: nothing,
+    report: nothing,
+  }
+  const outbox = Object.assign(new DurableOutbox({ events, bus, isAlive: async () => true, waits: nothing }), { bus })
+  await outbox.open(store)
+  await outbox.lead(1)
+  return { outbox, store, name }
+}
