@@ -84,6 +84,7 @@ interface LockRequest {
   readonly tab: Tab
   readonly name: string
   readonly granted: () => void
+  readonly taken: () => void
 }
 
 /** Web Locks: exclusive ones, first come, first served. A dead page's are free; a frozen page keeps its own, and may be given more. */
@@ -108,7 +109,11 @@ export class Locks {
     })
   }
 
-  request(name: string, { signal, ifAvailable = false }: LockOptions, work: (lock: object | null) => unknown) {
+  request(
+    name: string,
+    { signal, ifAvailable = false, steal = false }: LockOptions,
+    work: (lock: object | null) => unknown,
+  ) {
     const tab = Tab.current
     return new Promise<unknown>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
@@ -120,7 +125,19 @@ export class Locks {
           }),
         )
       }
-      const request: LockRequest = { tab, name, granted: () => tell({ name }, () => this.#release(request)) }
+      const request: LockRequest = {
+        tab,
+        name,
+        granted: () => tell({ name }, () => this.#release(request)),
+        taken: () => tab.run(() => reject(new DOMException('The lock was stolen', 'AbortError'))),
+      }
+      if (steal) {
+        this.#browser.fault('lead taken over')
+        this.#held.get(name)?.taken()
+        this.#held.set(name, request)
+        request.granted()
+        return
+      }
       if (ifAvailable && this.#taken(name)) return tell(null, () => {})
       this.#waiting.push(request)
       signal?.addEventListener('abort', () => {
@@ -161,6 +178,7 @@ export class Locks {
 interface LockOptions {
   readonly signal?: AbortSignal
   readonly ifAvailable?: boolean
+  readonly steal?: boolean
 }
 
 /** What BroadcastChannels of one browser say to each other, in the order in which each of them says it. */

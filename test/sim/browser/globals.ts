@@ -41,9 +41,10 @@ function stopTimer(timer: Timer | undefined): void {
   if (timer) timer.cancelled = true
 }
 
-function listen(event: string, listener: () => void): void {
+function listen(event: string, listener: () => void, { signal }: { signal?: AbortSignal } = {}): void {
   const { listeners } = page.current
   listeners.set(event, (listeners.get(event) ?? new Set()).add(listener))
+  signal?.addEventListener('abort', () => listeners.get(event)?.delete(listener))
 }
 
 function unlisten(event: string, listener: () => void): void {
@@ -62,7 +63,7 @@ const pageNavigator = {
   locks: {
     request: (
       name: string,
-      options: { signal?: AbortSignal; ifAvailable?: boolean },
+      options: { signal?: AbortSignal; ifAvailable?: boolean; steal?: boolean },
       work: (lock: unknown) => unknown,
     ) => page.current.browser.locks.request(name, options, work),
     query: async () => ({ held: (await page.current.browser.locks.names()).map((name) => ({ name })) }),
@@ -87,6 +88,7 @@ export {
   pageConsole as console,
   pageCrypto as crypto,
   pageDatabases as indexedDB,
+  pageDocument as document,
   pageNavigator as navigator,
   Range as IDBKeyRange,
   Socket as WebSocket,

@@ -1,7 +1,7 @@
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import { LINE_BREAK } from '../protocol/codec.ts'
 import type { ErrorCode } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox, Refused, Settlement } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Counter, Refusal, Row } from '../store/indexeddb-rows.ts'
 import type { TopicOutbox } from './outbox.ts'

@@ -122,21 +122,17 @@ export class Election {
 
   /** @param steal whether the holder is taken for dead */
   #stand(steal: boolean): void {
-    const { signal } = this.#presence as AbortController
     // A context without a page may end at any moment without anybody noticing.
     if (this.#retired || !hasPage()) return
     this.#candidacy?.abort()
     const candidacy = new AbortController()
     this.#candidacy = candidacy
-    const ended = AbortSignal.any([signal, candidacy.signal])
-    const lock = takeLock(
-      this.#name,
-      steal ? { steal, lost: () => this.#lost(candidacy) } : { signal: ended, lost: () => this.#lost(candidacy) },
-    )
-    void taken(lock, ended).then((release) => {
+    const lost = (): void => this.#lost(candidacy)
+    const lock = takeLock(this.#name, steal ? { steal, lost } : { signal: candidacy.signal, lost })
+    void taken(lock, candidacy.signal).then((release) => {
       if (!release) return
       this.#lock = release
-      return this.#win(ended)
+      return this.#win(candidacy.signal)
     })
   }
 

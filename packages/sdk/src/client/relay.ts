@@ -22,11 +22,13 @@ type Ask<M extends Request['method']> = Extract<Request, { method: M }>
 const BROKEN = 1006
 const REFUSED = 4500
 
-const HELLO: Omit<HelloResult, 'nowMs'> = {
+/** What a home says of itself; here the bounds are this tab's. */
+const hello = (): HelloResult => ({
   version: PROTOCOL.current,
   limits: Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, LIMITS[name]])) as HelloResult['limits'],
+  nowMs: now(),
   features: [],
-}
+})
 
 /**
  * One topic of a server, as the leading tab hands it on to the others: it looks like a home, and is a client. Every subscription of
@@ -89,7 +91,7 @@ class RelayedLink {
     }
     switch (request.method) {
       case 'hello':
-        this.#answer(request.id, { ...HELLO, nowMs: now() })
+        this.#answer(request.id, hello())
         return
       case 'subscribe':
         this.#subscribe(request)

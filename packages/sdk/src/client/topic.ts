@@ -163,13 +163,16 @@ export function makeTopic<I, O>(
     view(listener, { last = replica?.maxMessages ?? 100, signal } = {}) {
       checkCount(last, 'last')
       const abort = new AbortController()
-      const ended = AbortSignal.any([abort.signal, host.ended, ...(signal ? [signal] : [])])
+      const stop = (): void => abort.abort()
+      for (const end of [host.ended, signal]) {
+        if (end?.aborted) stop()
+        else end?.addEventListener('abort', stop, { once: true })
+      }
       // Loaded by who shows something.
       const ready = import('./view.ts').then(({ Viewing }) =>
-        new Viewing<I, O>(host, name, { read, last, listener }).start(replica, ended),
+        new Viewing<I, O>(host, name, { read, last, listener }).start(replica, abort.signal),
       )
       ready.catch((cause: unknown) => host.report(new MessError('storage_lost', 'The view could not start', { cause })))
-      const stop = (): void => abort.abort()
       return { ready, stop, [Symbol.dispose]: stop }
     },
     async history(options = {}) {
