@@ -31,7 +31,7 @@ export function figures() {
     .map(({ name, value, unit, ratios, target }) => [
       WORDS[name] ?? name,
       `${readable(value)} ${unit}`,
-      `${readable(ratios.baseline)} ×`,
+      `${readable(Object.values(ratios)[0])} ×`,
       `${unit === 'ms' ? 'at most' : 'at least'} ${target} ×`,
     ])
   return [

@@ -4,6 +4,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { answerTables } from './docs-answers.mjs'
 import { errorTables } from './docs-errors.mjs'
 import { limitTables, shortLimits } from './docs-limits.mjs'
+import { campaigns, faults, hostile, invariants, plantedBugs } from './docs-promises.mjs'
 import { frameTables, replay } from './docs-protocol.mjs'
 import { figures, sizes } from './docs-readme.mjs'
 import { inRoot, isEntry, main } from './project.mjs'
@@ -14,7 +15,12 @@ const EXAMPLES = 'docs/examples'
 /** By the name in the page: `<!-- begin: limits -->` … `<!-- end: limits -->`. */
 const SECTIONS = {
   answers: answerTables,
+  campaigns,
   errors: errorTables,
+  faults,
+  hostile,
+  invariants,
+  'planted bugs': plantedBugs,
   limits: limitTables,
   'short limits': shortLimits,
   frames: frameTables,

@@ -16,6 +16,7 @@ const COMMANDS = {
   check: 'scripts/check.mjs',
   bench: 'bench/run.ts',
   sim: 'test/sim/run.ts',
+  proof: 'scripts/proof.mjs',
   faults: 'test/faults/run.ts',
   'faults:browser': 'test/browser/run.ts',
   hostile: 'test/hostile/run.ts',
