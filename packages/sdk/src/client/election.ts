@@ -63,7 +63,8 @@ export class Election {
     })
     bus.on('holder', ({ term }) => this.#heard(term))
     bus.on('ask', (_, tab) => {
-      if (this.#leading) bus.post('answer', { term: this.#term }, tab)
+      // Also one that is still getting ready lives.
+      if (this.#lock) bus.post('answer', { term: this.#term }, tab)
     })
     bus.on('answer', () => {
       this.#unanswered = 0
@@ -149,9 +150,12 @@ export class Election {
       for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
       if (!signal.aborted) await elected(term)
     } catch (error) {
+      // What went wrong after the lead was lost concerns nobody.
+      if (signal.aborted) return
       failed(error)
       // Whoever waits will find that nobody answers, and try for itself.
       this.#resign()
+      this.wait()
     }
   }
 
@@ -169,7 +173,9 @@ export class Election {
   #depose(): void {
     this.#resign()
     this.#options.changed()
-    if (this.#presence) this.#stand(false)
+    if (!this.#presence) return
+    this.#stand(false)
+    this.wait()
   }
 
   #resign(): void {
