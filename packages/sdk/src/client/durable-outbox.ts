@@ -42,6 +42,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #originCount = 0
   #refusedCount = 0
   #leading = false
+  /** Counts how often this tab has let the lock go. */
+  #life = 0
   /** This tab has missed something and may not have found it yet. */
   #doubts = false
   #telling = false
@@ -53,6 +55,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#isAlive = isAlive
     this.#own = new OwnMessages({
       stored: (topics, rows) => {
+        // By a try whose answer was lost: others may have sent it by now.
+        if (rows.length === 0) void this.recover()
         if (!this.#leading) return bus.post('added', { topics })
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
       },
@@ -63,7 +67,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       for (const topic of topics) if (this.#leading) this.#topic(topic).fill()
     })
     bus.on('acked', ({ acks }) => this.#own.acked(acks))
-    bus.on('refused', ({ refusals }) => this.#own.refused(refusals))
+    bus.on('refused', ({ refusals }) => this.#refused(refusals))
     bus.on('setAside', () => void this.#count())
     bus.on('hello', () => {
       this.#tell()
@@ -103,7 +107,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   async lead(): Promise<void> {
     this.#leading = true
     Object.assign(this.#held, { unsent: 0, bytes: 0 })
+    const life = this.#life
     const { counters, rows } = await this.store.read()
+    // What was sent and refused since then is not to be sent again.
+    if (life !== this.#life) return
     const waiting = Map.groupBy(rows, ({ topic }) => topic)
     for (const counter of counters) {
       const ofTopic = waiting.get(counter.topic)
@@ -127,6 +134,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   resign(): void {
     for (const topic of this.#topics.values()) topic.release()
     this.#leading = false
+    this.#life++
   }
 
   /** This tab may have missed what the others said. */
@@ -295,7 +303,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       try {
         const refusals = await record()
         this.#bus.post('refused', { refusals })
-        this.#own.refused(refusals)
+        this.#refused(refusals)
         void this.#recount()
         return await this.#speakForTheGone(refusals)
       } catch (error) {
@@ -303,6 +311,12 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         await pause(AGAIN_MS)
       }
     }
+  }
+
+  /** None: they had been recorded by a try whose answer was lost. */
+  #refused(refusals: readonly Refusal[]): void {
+    if (refusals.length > 0) this.#own.refused(refusals)
+    else void this.#recall()
   }
 
   /** Each refusal is an event in the tab that published; where that is gone, here. */
