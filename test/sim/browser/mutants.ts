@@ -46,14 +46,6 @@ export const TAB_MUTANTS: readonly Mutant[] = [
     edits: [['if (again && additions[0] && (await isKnown(stores, additions[0], additions[0].topic))) return []', '']],
   },
   {
-    name: 'two homes of a local topic',
-    file: `${STORE}/indexeddb.ts`,
-    edits: [
-      ['if (log?.head !== expect.head) throw', 'if (!log) throw'],
-      ['        this.#fence(log)\n        if (replaceTail', '        if (replaceTail'],
-    ],
-  },
-  {
     name: 'cursor before handler',
     file: `${CLIENT}/consumer.ts`,
     edits: [
