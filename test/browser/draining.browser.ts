@@ -55,6 +55,69 @@ test('a refused message stays on the disk until its refusal is recorded, whateve
   expect((await store.read(TOPIC)).rows).toEqual([])
 })
 
+test('what was read before the lock was let go takes nothing away from who has it again', async () => {
+  const { outbox, store, name } = await leading()
+  const topic = outbox.topic(TOPIC, () => {})
+  topic.add('"one"', undefined)
+  await eventually(() => expect(topic.publisher().size).toBe(1))
+  const read = store.read.bind(store)
+  const held: (() => void)[] = []
+  store.read = async (...args) => {
+    const answer = await read(...args)
+    await new Promise<void>((resolve) => held.push(resolve))
+    return answer
+  }
+  await store.add([{ topic: TOPIC, origin: 'other', number: 1, keys: undefined, lines: ['"two"'] }])
+  const other = new TabBus('other')
+  other.open(name)
+  onTestFinished(() => other.close())
+  other.post('added', { topics: [TOPIC], rows: [] })
+  await eventually(() => expect(held).toHaveLength(1))
+  outbox.resign()
+  const again = outbox.lead(1)
+  await eventually(() => expect(held).toHaveLength(2))
+
+  for (const answer of held.splice(0)) answer()
+  await again
+
+  expect(topic.publisher().list()).toMatchObject([{ line: '"one"' }, { line: '"two"' }])
+})
+
+test('a message that was acked before its tab knew that it is stored is acked all the same', async () => {
+  const { outbox, store } = await leading()
+  const add = store.add.bind(store)
+  store.add = async (additions) => {
+    const [row] = await add(additions)
+    if (!row) throw new Error('nothing was added')
+    const { publisher, origin, number } = row
+    const ack = { origin, number, count: 1, offset: 7, duplicate: false, epoch: 'e' }
+    await store.settle([{ topic: TOPIC, publisher, settled: 1, below: 2, acks: [ack] }])
+    // As where the answer was lost, and it is tried again.
+    return []
+  }
+
+  const receipt = outbox.topic(TOPIC, () => {}).add('"one"', undefined)
+
+  expect(await receipt).toMatchObject({ offset: 7 })
+})
+
+test('a refusal whose record was written and the answer lost is heard all the same', async () => {
+  const { outbox, store } = await leading()
+  const setAside = store.setAside.bind(store)
+  store.setAside = async (...args) => {
+    await setAside(...args)
+    return setAside(...args)
+  }
+  const topic = outbox.topic(TOPIC, () => {})
+  const receipt = topic.add('"one"', undefined)
+  await eventually(() => expect(topic.publisher().size).toBe(1))
+
+  topic.settle('epoch', [{ fate: 'refused', first: 1, count: 1, code: 'bad_payload' }], () => {})
+
+  await expect(receipt).rejects.toMatchObject({ code: 'bad_payload' })
+  expect(outbox.unsent).toBe(0)
+})
+
 test('what was being written when the database was lost goes before what is published after', async () => {
   const { outbox, store } = await leading()
   const writing = Promise.withResolvers<never>()
@@ -75,6 +138,17 @@ test('what was being written when the database was lost goes before what is publ
 
   const waiting = topic.publisher().list()
   expect(waiting.map(({ line }) => line)).toEqual(['"one"', '"two"', '"three"'])
+})
+
+test('rows that are settled and were left over are deleted by the next tab that drains the outbox', async () => {
+  const { outbox, store } = await leading()
+  const [row] = await store.add([{ topic: TOPIC, origin: 'other', number: 1, keys: undefined, lines: ['"one"'] }])
+  await store.settle([{ topic: TOPIC, publisher: row?.publisher ?? '', settled: 1, below: 1, acks: [] }])
+
+  outbox.resign()
+  await outbox.lead(1)
+
+  await eventually(async () => expect((await store.read(TOPIC)).rows).toEqual([]))
 })
 
 test('the last words of the tab that drained the outbox before change nothing', async () => {

@@ -13,7 +13,7 @@ export interface CampaignOptions {
 export interface Campaign {
   readonly seeds: number
   readonly steps: number
-  /** What it took, and how much of that a core worked on it: the machine may have other things to do. */
+  /** What it took, and how long a core worked on the simulation itself: the machine may have other things to do. */
   readonly seconds: number
   readonly coreSeconds: number
   readonly stepsPerMinute: number
@@ -32,11 +32,14 @@ export async function campaign({ simulate, first, seeds, kinds }: CampaignOption
   const failures: string[] = []
   const hash = createHash('sha256')
   const startedAt = performance.now()
-  const cpu = process.cpuUsage()
   let steps = 0
+  let coreMicros = 0
   for (let seed = first; seed < first + seeds; seed++) {
     try {
+      const before = process.cpuUsage()
       const outcome = await simulate(seed)
+      const { user, system } = process.cpuUsage(before)
+      coreMicros += user + system
       steps += outcome.steps
       hash.update(textOf(outcome))
       verdict.add(outcome.verdict, `seed ${seed}`)
@@ -49,8 +52,7 @@ export async function campaign({ simulate, first, seeds, kinds }: CampaignOption
       failures.push(`seed ${seed}: ${error}`)
     }
   }
-  const { user, system } = process.cpuUsage(cpu)
-  const coreSeconds = (user + system) / 1e6
+  const coreSeconds = coreMicros / 1e6
   for (const [fault, count] of verdict.faults) happened.set(fault, count)
   return {
     seeds,

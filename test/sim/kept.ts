@@ -2,7 +2,6 @@ import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import type { Commit } from '../../packages/sdk/src/store/store.ts'
 
 interface Stretch {
-  readonly first: number
   readonly next: number
   /** Byte position at `next`, and when the newest message in it was appended. */
   readonly end: number
@@ -22,13 +21,12 @@ export class Kept {
     this.#retention = retention
   }
 
-  written({ replaceTail, append }: Commit): void {
-    for (const { first, next, start, size, runs } of replaceTail ? [replaceTail] : append) {
-      // What was tried before and got lost is written anew; what a row held before it was made longer is known.
-      while ((this.#stretches.at(-1)?.next ?? 0) > first && replaceTail === undefined) this.#stretches.pop()
-      const known = this.#stretches.at(-1)?.next ?? first
+  written({ expect, replaceTail, append }: Commit): void {
+    // What was tried behind this and got lost is written anew.
+    while ((this.#stretches.at(-1)?.next ?? 0) > expect.head) this.#stretches.pop()
+    for (const { next, start, size, runs } of replaceTail ? [replaceTail] : append) {
       const at = this.#retention.ageMs === undefined ? 0 : newestTime(runs)
-      if (next > known) this.#stretches.push({ first: Math.max(first, known), next, end: start + size, at })
+      this.#stretches.push({ next, end: start + size, at })
     }
   }
 

@@ -29,7 +29,7 @@ export class HistoryReader implements Reader {
     this.#client = client
     this.#world = client.world
     this.#reading = reading
-    const limit = this.#world.random.pick([3, 20, 1_000])
+    const limit = this.#world.random.pick([5, 50, 1_000])
     this.params = reading.reverse ? { limit, reverse: true } : { limit }
     this.#ask()
   }

@@ -140,7 +140,7 @@ function drawHappenings(random: Random): Partial<Happenings> {
   rarely('sleep', 0.2, 5_000, 30_000)
   rarely('hint', 0.2, 500, 10_000)
   rarely('resubscribe', 0.3, 1_000, 10_000)
-  rarely('history', 0.4, 1_000, 10_000)
+  rarely('history', 0.4, 2_000, 20_000)
   return drawn
 }
 

@@ -162,6 +162,8 @@ class Core implements World {
     }
     this.#publish(10, AFTERMATH_MS)
     clock.run(clock.now + AFTERMATH_MS)
+    // A refusal for good that was on its way when the chaos ended waits for somebody to look again.
+    for (const client of this.#clients) client.hint()
     // One that never handles publishes like the others.
     return { healthy: broken?.handles ? others : this.#clients, broken }
   }

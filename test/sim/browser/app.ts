@@ -132,11 +132,14 @@ export class App {
         const story = this.#stories.find((known) => known.topic === topic)
         if (state === 'waiting') waiting++
         if (state !== 'refused' || !story || this.tab.dead) continue
-        story.setAside(id, error)
-        if (onlyLook) continue
+        const publication = story.publications.get(id)
+        // A refusal that is forgotten before whoever published has heard of it would look to them like an ack.
+        const heard = publication === undefined || publication.heard || publication.tab.dead || publication.closed
+        if (onlyLook || heard) story.setAside(id, error)
+        if (onlyLook || !heard) continue
         if (random.chance(0.3)) await mess.outbox.discard(id)
         else {
-          const digest = story.publications.get(id)?.event.digest
+          const digest = publication?.event.digest
           // Each stands in a line of its own: what was refused has lost its place.
           this.#follow(story, mess.outbox.retry(id), {
             note: digest ?? '',

@@ -205,7 +205,7 @@ export class Chaos {
       tab.deaf = true
       this.#away.add(tab)
     })
-    tab.browser.later(20_000, () => (random.chance(0.3) ? tab.die() : this.#comeBack(tab)))
+    tab.browser.later(20_000, () => (random.chance(0.2) ? tab.die() : this.#comeBack(tab)))
     return true
   }
 

@@ -238,7 +238,9 @@ export class Handle {
     const silent = this.#browser.random.chance(0.5)
     for (const transaction of [...this.#open]) transaction.cut(silent)
     if (!told) return
-    this.#browser.later(1, () =>
+    // Where no answer is lost, what was committed is told of first.
+    const { lostAnswers, diskMs } = this.#browser.swarm
+    this.#browser.clock.in(lostAnswers ? 0 : diskMs + 1, () =>
       this.tab.run(() => {
         for (const listener of [...this.#listeners]) listener()
         this.onclose?.()

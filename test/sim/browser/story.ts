@@ -21,6 +21,8 @@ export interface Publication {
   fate: 'open' | 'acked' | 'refused' | 'unknown'
   /** Its client was closed before there was an ack. */
   closed: boolean
+  /** Its receipt has said that it is refused. */
+  heard: boolean
   /** Its tab has no database any more, and sends it by itself. */
   inMemory: boolean
   readonly event: { publisher: string; readonly digest: string }
@@ -85,6 +87,7 @@ export class Story {
       storedAt: Number.POSITIVE_INFINITY,
       fate: 'open',
       closed: false,
+      heard: false,
       inMemory: false,
       event,
     }
@@ -116,8 +119,10 @@ export class Story {
     const { code } = error as MessError
     // Its client was closed; what became of the message is seen at the end.
     if (code === 'closed') publication.closed = true
-    else if (error instanceof RefusedError) this.setAside(publication.id, error)
-    else if (code === 'store_full') this.#refused(publication)
+    else if (error instanceof RefusedError) {
+      publication.heard = true
+      this.setAside(publication.id, error)
+    } else if (code === 'store_full') this.#refused(publication)
     else this.#unknown(publication, 'crash')
   }
 

@@ -54,23 +54,31 @@ export const HAPPENINGS = [
 ] as const
 export type Happening = (typeof HAPPENINGS)[number]
 
-const RARE: readonly Happening[] = ['browser dies', 'disk down', 'server crash', 'tokens refused', 'disk full']
+const RARE: readonly Happening[] = ['browser dies', 'disk down', 'server crash', 'disk full']
 
 export function drawSwarm(random: Random): BrowserSwarm {
   const chaosMs = random.between(3_000, 40_000)
   const every: { [F in Happening]?: number } = Object.fromEntries(
     HAPPENINGS.flatMap((kind) => {
       const often = RARE.includes(kind) ? 4 : 1
-      return random.chance(0.45) ? [[kind, often * random.between(800, 15_000)]] : []
+      return random.chance(kind === 'put away' ? 0.8 : 0.45) ? [[kind, often * random.between(800, 15_000)]] : []
     }),
   )
+  // A page whose database is lost for good sends by itself what it could not store. Where it was stored after all, it is sent twice;
+  // nobody can tell. So answers are lost only where databases come back.
+  const lostAnswers = random.chance(0.3)
+  if (lostAnswers) {
+    delete every['disk down']
+    delete every['version change']
+    every['handle dies'] = random.between(4_000, 9_000)
+  }
   return {
     kind: random.pick(['server', 'local', 'both']),
     browsers: random.pick([1, 1, 2, 3]),
     tabs: random.between(1, 4),
     publishes: random.between(5, 40),
     chaosMs,
-    refusedShare: random.chance(0.4) ? random.next() * 0.4 : 0,
+    refusedShare: random.chance(0.6) ? random.next() * 0.4 : 0,
     asyncHandlers: random.chance(0.4) ? random.next() * 0.5 : 0,
     retentionMessages: random.chance(0.2) ? random.between(3, 30) : undefined,
     tokenMs: random.pick([1_000, 20_000, 3_600_000]),
@@ -78,10 +86,8 @@ export function drawSwarm(random: Random): BrowserSwarm {
     strictMs: random.pick([0.5, 10, 100, 400]),
     lockMs: random.pick([0.2, 5]),
     busMs: random.pick([0.2, 5, 200]),
-    abortShare: random.chance(0.3) ? random.next() * 0.2 : 0,
-    // A page whose database is lost for good sends by itself what it could not store. Where it was stored after all, it is sent twice;
-    // nobody can tell. So answers are lost only where databases come back.
-    lostAnswers: !('disk down' in every) && !('version change' in every) && (every['handle dies'] ?? 0) > 4_000,
+    abortShare: !lostAnswers && random.chance(0.4) ? random.next() * 0.2 : 0,
+    lostAnswers,
     every,
     limits: {
       messagesPerFrame: random.pick([1, 3, 1_000]),
@@ -91,7 +97,8 @@ export function drawSwarm(random: Random): BrowserSwarm {
       pageBytes: random.pick([100, 1_000, 100_000]),
       tailBytes: random.pick([0, 300, 4_096]),
       checkpointChunks: random.pick([1, 4, 512]),
-      outboxAcks: random.pick([1, 4, 256]),
+      // A write that is tried again is recognised by its ack, too, if need be.
+      outboxAcks: lostAnswers ? 256 : random.pick([1, 4, 256]),
     },
   }
 }

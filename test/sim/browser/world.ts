@@ -21,7 +21,7 @@ import { Tab } from './tab.ts'
 type Watch = NonNullable<Parameters<typeof simulateCore>[1]>
 
 /** When the faults stop, everything must come to rest within this much virtual time. */
-const REST_MS = 120_000
+const REST_MS = 180_000
 /** When the clock of a simulation begins. */
 const START_MS = 1_700_000_000_000
 const AFTERMATH_MS = 21_000
@@ -185,6 +185,9 @@ export class TabWorld {
     await this.#do(() => chaos.heal())
     // Tabs that were about to die do so.
     await this.#run(this.clock.now + AFTERMATH_MS)
+    // A tab that has lost its database cannot look up what became of what it had stored there. Its user loads it anew.
+    for (const [tab, { messes }] of [...this.apps])
+      if (messes.some(({ status }) => status.storage === 'lost')) await this.#do(() => tab.die())
     for (const browser of this.browsers) if (!this.#hasDatabase(browser)) await this.#do(() => this.open(browser))
     const healedAt = this.clock.now
     while (this.clock.now < healedAt + 5 * REST_MS && !this.#atRest()) await this.#run(this.clock.now + 500)
@@ -234,6 +237,7 @@ export class TabWorld {
             return `${sub} stands at ${story.positions.get(sub)} in ${story.name}, which ends at ${head}`
       }
     }
+    // A tab that has lost its database cannot look up what became of what it had stored there.
     for (const [tab, { messes }] of this.apps)
       for (const { status } of messes)
         if (status.unsent > 0) return `${tab.name} has ${status.unsent} unsent messages (${status.connection})`

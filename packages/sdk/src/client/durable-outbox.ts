@@ -52,6 +52,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #originCount = 0
   #refusedCount = 0
   #leading = false
+  /** Counts how often this tab has let the lock go. */
+  #life = 0
   /** This tab has missed something and may not have found it yet. */
   #doubts = false
   #telling = false
@@ -69,6 +71,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         if (!this.#asked) keepStorage()
         this.#asked = true
         // Also a leader's: whoever shows the topic shows what waits.
+        // By a try whose answer was lost: others may have sent it by now.
+        if (rows.length === 0) void this.recover()
         bus.post('added', { topics, rows: small(rows) ? rows : [] })
         if (!this.#leading) return this.#waits()
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
@@ -124,7 +128,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#leading = true
     this.store.term = term
     Object.assign(this.#held, { unsent: 0, bytes: 0 })
+    const life = this.#life
     const { counters, rows } = await this.store.read()
+    // What was sent and refused since then is not to be sent again.
+    if (life !== this.#life) return
     const waiting = Map.groupBy(rows, ({ topic }) => topic)
     for (const counter of counters) {
       const ofTopic = waiting.get(counter.topic)
@@ -148,6 +155,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   resign(): void {
     for (const topic of this.#topics.values()) topic.release()
     this.#leading = false
+    this.#life++
   }
 
   /** This tab may have missed what the others said. */
@@ -306,8 +314,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#watching.acked(acks)
   }
 
+  /** None: they had been recorded by a try whose answer was lost. */
   #refused(refusals: readonly Refusal[]): void {
-    this.#own.refused(refusals)
+    if (refusals.length > 0) this.#own.refused(refusals)
+    else void this.recall()
     this.#watching.refused(refusals)
   }
 

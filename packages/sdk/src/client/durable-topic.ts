@@ -51,6 +51,8 @@ export class DurableTopic implements TopicOutbox {
   #publisher: Publisher<Held> | undefined
   /** Sequence of the first row that was not taken yet. */
   #expected = 0
+  /** Counts how often everything was let go. */
+  #life = 0
   #abandoning = false
   #outlived = false
   #acks: AckRange[] = []
@@ -98,9 +100,11 @@ export class DurableTopic implements TopicOutbox {
 
   async #fill(): Promise<void> {
     if (!this.#host.leading) return
+    const life = this.#life
     try {
       const { counters, rows } = await this.#host.store.read(this.name, this.#expected)
-      this.take(counters[0], rows)
+      // Rows from where an earlier life stood would leave out those before them.
+      if (life === this.#life) this.take(counters[0], rows)
     } catch (error) {
       this.#host.report(error)
     }
@@ -141,11 +145,14 @@ export class DurableTopic implements TopicOutbox {
       })
     }
     if (publisher.size > size) this.#host.wake(this)
+    // A tab that drained the outbox before may have left behind what was done with.
+    else if (rows.length > 0) this.#host.settle(this)
   }
 
   /** Another tab drains the outbox now, or nobody. */
   release(): void {
     this.#clear()
+    this.#life++
     this.#publisher = undefined
     this.#expected = 0
     this.#acks = []
