@@ -187,7 +187,10 @@ async function leading() {
     forgotten: nothing,
     report: nothing,
   }
-  const outbox = Object.assign(new DurableOutbox({ events, bus, isAlive: async () => true, waits: nothing }), { bus })
+  const outbox = Object.assign(
+    new DurableOutbox({ events, bus, isAlive: async () => true, waits: nothing, overtaken: nothing }),
+    { bus },
+  )
   await outbox.open(store)
   await outbox.lead(1)
   return { outbox, store, name }

@@ -3,6 +3,7 @@ import { keepStorage, pause, soon } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Refusal, Row } from '../store/indexeddb-rows.ts'
+import { StoreConflict } from '../store/store.ts'
 import { entryOf, failureOf } from './durable-errors.ts'
 import { type DurableHost, DurableTopic } from './durable-topic.ts'
 import { MessError } from './errors.ts'
@@ -20,6 +21,8 @@ export interface DurableOutboxOptions {
   readonly isAlive: (tab: string) => Promise<boolean>
   /** Something waits for the tab that drains the outbox. */
   readonly waits: () => void
+  /** Another tab has drained the outbox since this one began to, or meant to. */
+  readonly overtaken: () => void
 }
 
 /** How long to wait where the outcome of a message could not be written, before it is tried again. */
@@ -39,6 +42,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   readonly #bus: TabBus
   readonly #isAlive: DurableOutboxOptions['isAlive']
   readonly #waits: DurableOutboxOptions['waits']
+  readonly #overtaken: DurableOutboxOptions['overtaken']
   readonly #own: OwnMessages
   readonly #topics = new Map<string, DurableTopic>()
   readonly #moved = new Set<DurableTopic>()
@@ -60,11 +64,12 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #asked = false
   #closed = false
 
-  constructor({ events, bus, isAlive, waits }: DurableOutboxOptions) {
+  constructor({ events, bus, isAlive, waits, overtaken }: DurableOutboxOptions) {
     this.#events = events
     this.#bus = bus
     this.#isAlive = isAlive
     this.#waits = waits
+    this.#overtaken = overtaken
     this.#own = new OwnMessages({
       stored: (topics, rows) => {
         // From now on there is something to lose.
@@ -337,7 +342,9 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#moved.clear()
     try {
       if (settlements.length > 0) await this.#store?.settle(settlements)
-    } catch {
+    } catch (error) {
+      // Whoever is the later one sends it again, and it is recognised.
+      if (error instanceof StoreConflict) return this.#overtaken()
       // It would be sent again after a reload, and recognised. Until then it would count as waiting.
       for (const { topic, acks } of settlements) this.#moved.add(this.#topic(topic).keep(acks))
       void pause(AGAIN_MS).then(() => {
@@ -357,6 +364,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         void this.#recount()
         return await this.#speakForTheGone(refusals)
       } catch (error) {
+        if (error instanceof StoreConflict) return this.#overtaken()
         this.report(error)
         await pause(AGAIN_MS)
       }

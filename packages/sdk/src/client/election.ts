@@ -1,5 +1,5 @@
 import type { TabBus } from '../link/tabs.ts'
-import { Alarm, elapsed, hasPage, heldLocks, isFree, onPage, takeLock } from '../platform.ts'
+import { Alarm, elapsed, hasPage, heldLocks, isFree, onPage, pause, takeLock } from '../platform.ts'
 
 export interface ElectionOptions {
   readonly bus: TabBus
@@ -8,7 +8,7 @@ export interface ElectionOptions {
   /** Makes ready what the others will ask for as soon as they know. `signal` ends with the lead. */
   readonly prepare: (term: number, signal: AbortSignal) => Promise<void>
   /** This tab leads, and the others were told. */
-  readonly elected: (term: number) => Promise<void>
+  readonly elected: (term: number) => void
   /** It does not, or not any more: it was put away, or taken for dead. */
   readonly deposed: () => void
   /** There is another leader than before. */
@@ -103,6 +103,11 @@ export class Election {
     this.#alive = undefined
   }
 
+  /** Somebody has a higher term, perhaps one that came too late to lead with it: lead with a new one, or not. */
+  overtaken(): void {
+    if (this.#leading) this.#depose()
+  }
+
   /** Stay, and never lead again. */
   retire(): void {
     this.#retired = true
@@ -140,23 +145,24 @@ export class Election {
   async #win(signal: AbortSignal): Promise<void> {
     const { bus, nextTerm, prepare, elected, failed } = this.#options
     try {
-      const term = await nextTerm(signal)
-      if (!signal.aborted) await prepare(term, signal)
-      if (signal.aborted) return
-      this.#term = term
-      this.#leading = true
-      this.#asking.clear()
-      bus.post('holder', { term })
-      for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
-      if (!signal.aborted) await elected(term)
+      this.#term = await nextTerm(signal)
+      if (!signal.aborted) await prepare(this.#term, signal)
     } catch (error) {
-      // What went wrong after the lead was lost concerns nobody.
+      // What went wrong after the lock was lost concerns nobody.
       if (signal.aborted) return
       failed(error)
-      // Whoever waits will find that nobody answers, and try for itself.
       this.#resign()
-      this.wait()
+      await pause(ASK_MS)
+      // Somebody else may be able to; if nobody is, this one tries again.
+      if (this.#presence && !this.#candidacy) this.#stand(false)
+      return
     }
+    if (signal.aborted) return
+    this.#leading = true
+    this.#asking.clear()
+    bus.post('holder', { term: this.#term })
+    elected(this.#term)
+    for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
   }
 
   /** The lock was taken away, which a tab that was stopped learns when it runs again. */

@@ -46,7 +46,7 @@ export class SessionParts implements Parts {
           const homeOf = async (topic: string) => homes.get(topic)
           this.#renew(() => this.#links.renew({ open: inProcessLinks(homeOf), homeOf }))
         },
-        elected: async () => events.counted(),
+        elected: () => events.counted(),
         deposed: () => {
           this.#homes?.close()
           this.#homes = undefined

@@ -70,7 +70,7 @@ export class TabParts implements Parts {
         bus,
         nextTerm: (signal) => this.#nextTerm(this.#database as Database, signal),
         prepare: (term, signal) => this.#prepare(term, signal),
-        elected: (term) => this.#elected(term),
+        elected: (term) => void this.#elected(term),
         deposed: () => this.#deposed(),
         changed: () => this.#renew(),
         gone: (tab) => {
@@ -93,6 +93,7 @@ export class TabParts implements Parts {
       bus,
       isAlive: (tab) => this.#election.lives(tab),
       waits: () => this.#election.wait(),
+      overtaken: () => this.#election.overtaken(),
     })
     bus.on('forget', () => events.forgotten())
     bus.on('uplink', ({ topic, connection }) => {
@@ -229,7 +230,16 @@ export class TabParts implements Parts {
 
   async #elected(term: number): Promise<void> {
     this.#events.retry()
-    await this.outbox.lead(term)
+    for (;;) {
+      try {
+        await this.outbox.lead(term)
+        break
+      } catch (error) {
+        if (!this.#election.leading) return
+        this.outbox.report(error)
+        await pause(AGAIN_MS)
+      }
+    }
     this.#events.counted()
   }
 

@@ -14,6 +14,7 @@ import {
   rowsIn,
   slice,
 } from './indexeddb-rows.ts'
+import { StoreConflict } from './store.ts'
 
 export type Addition = Pick<Row, 'topic' | 'origin' | 'number' | 'keys'> & { readonly lines: readonly string[] }
 
@@ -118,13 +119,16 @@ export class IndexedDBOutbox {
     return this.#database.read(['topics'], ({ topics }) => ask(topics.getAll()))
   }
 
-  /** Deletes what is done with. May be late or left out: it would be sent again and recognised. */
+  /**
+   * Deletes what is done with. May be late or left out: it would be sent again and recognised.
+   * @throws {StoreConflict} as setting aside does, if there is a later leader; nothing was written
+   */
   async settle(settlements: readonly Settlement[]): Promise<void> {
     await this.#database.write(
       ['meta', 'topics', 'outbox', 'acks'],
       'relaxed',
       async ({ meta, topics, outbox, acks }) => {
-        if (await this.#isOvertaken(meta)) return
+        await this.#fence(meta)
         for (const { topic, publisher, settled, below, acks: newest } of settlements) {
           const counter = known<Counter>(await ask(topics.get(topic)))
           if (counter?.publisher !== publisher) continue
@@ -144,7 +148,7 @@ export class IndexedDBOutbox {
   setAside(topic: string, publisher: string, refused: readonly Refused[], forgotten: boolean): Promise<Refusal[]> {
     return this.#database.write(['meta', 'topics', 'outbox', 'refused'], 'strict', async (stores) => {
       const refusals: Refusal[] = []
-      if (await this.#isOvertaken(stores.meta)) return refusals
+      await this.#fence(stores.meta)
       const counter = known<Counter>(await ask(stores.topics.get(topic)))
       if (counter?.publisher !== publisher) return refusals
       for (const { first, count, code, message } of refused) {
@@ -166,8 +170,9 @@ export class IndexedDBOutbox {
     })
   }
 
-  async #isOvertaken(meta: IDBObjectStore): Promise<boolean> {
-    return ((await ask<number | undefined>(meta.get('term'))) ?? 0) > this.term
+  async #fence(meta: IDBObjectStore): Promise<void> {
+    const term = (await ask<number | undefined>(meta.get('term'))) ?? 0
+    if (term > this.term) throw new StoreConflict(`a leader of term ${term} has taken over from term ${this.term}`)
   }
 
   /** Back among the waiting ones, behind them and as a new message; `undefined` if it is not set aside (any more). */
