@@ -166,6 +166,30 @@ test('the last words of the tab that drained the outbox before change nothing', 
   expect(outbox.unsent).toBe(0)
 })
 
+test('what a tab says that drained the outbox before another one does not count any more', async () => {
+  const { outbox, name } = await leading()
+  outbox.resign()
+  const [before, after] = ['before', 'after'].map((id) => {
+    const bus = new TabBus(id)
+    bus.open(name)
+    onTestFinished(() => bus.close())
+    return bus
+  }) as [TabBus, TabBus]
+  const hears = (unsent: number) => eventually(() => expect(outbox.unsent).toBe(unsent))
+
+  before.post('counts', { unsent: 2, bytes: 40 })
+  await hears(2)
+  after.post('holder', { term: 2 })
+  after.post('counts', { unsent: 1, bytes: 20 })
+  await hears(1)
+  const heard = new Promise((resolve) => before.on('added', resolve))
+  before.post('counts', { unsent: 2, bytes: 40 })
+  outbox.bus.post('added', { topics: [], rows: [] })
+  await heard
+
+  expect(outbox.unsent).toBe(1)
+})
+
 async function leading() {
   const name = `messkit/draining-${crypto.randomUUID()}`
   const database = new Database(name, (error) => {

@@ -7,7 +7,6 @@ import { Later } from './later.ts'
 import type { World } from './world.ts'
 
 const STALL_MS = 15_000
-const READS_PER_STEP = 10_000
 
 /**
  * The server's disk, with all ways in which a store may answer and fail. By the seed it is one that answers at once; one whose
@@ -24,8 +23,6 @@ export class Disk {
   readonly #keptOf = new Map<string, Kept>()
   #life = 0
   #readings = 0
-  #readsAtStep = 0
-  #readsInStep = 0
   /** Bytes of the largest row so far. */
   largestRow = 0
   /** Empty until it was loaded for the first time. */
@@ -42,9 +39,8 @@ export class Disk {
     this.#readings = 0
     const { store, loadFailure, readFailure } = this.#world.swarm
     const reading = <T>(what: string, failure: number, read: () => T): T | Promise<T> => {
-      this.#bound()
       const work = this.#world.chance(failure) ? () => this.#fail(what) : read
-      if (store !== 'all later') return work()
+      if (store !== 'all later') return this.#atOnce(work)
       this.#readings++
       // What a reader gets may be as old as its question.
       const early = work === read && this.#world.random.chance(0.5) ? read() : undefined
@@ -121,22 +117,10 @@ export class Disk {
     return this.#seen.load(this.epoch)
   }
 
-  /** Whoever is answered at once can read in circles within one step. */
-  #bound(): void {
-    const { clock } = this.#world
-    if (clock.steps !== this.#readsAtStep) {
-      this.#readsAtStep = clock.steps
-      this.#readsInStep = 0
-    }
-    if (++this.#readsInStep <= READS_PER_STEP) return
-    const error = new Error(`${READS_PER_STEP} reads in one step`)
-    clock.fail(error)
-    throw error
-  }
-
   #commit(life: number, commit: Commit): void | Promise<void> {
     this.#sample(commit)
     this.#kept.written(commit)
+    this.#world.server.committing()
     if (commit.trimBelow === commit.expect.head && commit.append.length === 0) this.#world.count('all trimmed')
     const { store, commitFailure } = this.#world.swarm
     const fails = this.#world.chance(commitFailure)
@@ -149,9 +133,11 @@ export class Disk {
         if (fails) this.#fail(written ? 'commit failed and was written' : 'commit failed')
       })
     }
-    if (fails) this.#fail('commit failed')
-    this.#seen.commit(commit)
-    if (store === 'flushed later') this.#undurable.push(commit)
+    this.#atOnce(() => {
+      if (fails) this.#fail('commit failed')
+      this.#seen.commit(commit)
+      if (store === 'flushed later') this.#undurable.push(commit)
+    })
   }
 
   #flush(life: number): Promise<void> {
@@ -173,6 +159,12 @@ export class Disk {
     if (this.#world.random.chance(0.5)) this.#settle()
     this.#undurable = []
     if (this.#seen !== this.#durable) this.#seen = copy(this.#durable, this.epoch)
+  }
+
+  /** An event like any other, also where nothing is waited for. */
+  #atOnce<T>(work: () => T): T {
+    this.#world.clock.event()
+    return work()
   }
 
   #later<T>(life: number, work: () => T): Promise<T> {

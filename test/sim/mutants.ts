@@ -81,15 +81,6 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)',
     'this.#moved(makeCursor(item.epoch, item.walk.offset + 1), undefined)',
   ]),
-  mutant(
-    'answers of an older connection accepted',
-    `${CLIENT}/session.ts`,
-    [
-      'if (event.generation === this.#generation) this.#heard(event.frame, event.size)',
-      'this.#heard(event.frame, event.size)',
-    ],
-    ['this.#answers.clear()', 'this.#answers.clear(); this.#lastRequest = 0'],
-  ),
   mutant('frames after the end of a subscription', `${BROKER}/subscriptions.ts`, [
     'ofLink.delete(id)\n    this.#unfollow(subscription)',
     'ofLink.delete(id)',

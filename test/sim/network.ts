@@ -80,8 +80,8 @@ export class Connection {
     this.#world.fault('half open')
     this.block(...this.#world.random.pick([DIRECTIONS, ['up'], ['down']] as const))
     // What was held back comes out after the client has long opened another connection.
-    if (this.#world.random.chance(0.5))
-      this.#world.clock.in(this.#world.random.between(1_000, 60_000), () => this.#open())
+    if (this.#world.random.chance(0.8))
+      this.#world.clock.in(this.#world.random.between(1_000, 40_000), () => this.#open())
   }
 
   #open(): void {

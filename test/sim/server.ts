@@ -36,6 +36,7 @@ export class Server {
   readonly #world: World
   #home: TopicHome | undefined
   #up = false
+  #crashesAtCommit = false
   readonly #ends = new Set<ServerEnd>()
   #endCount = 0
   #clockOffsetMs = 0
@@ -72,6 +73,20 @@ export class Server {
     if (this.disk.undurable) this.#world.count('crash between commit and ack')
     this.disk.crash()
     this.#stop(this.#world.random.between(1, 3_000))
+  }
+
+  /** With the next commit, the moment in which most can be lost. */
+  crashAtCommit(): void {
+    this.#crashesAtCommit = true
+  }
+
+  /** The disk was told to commit. */
+  committing(): void {
+    if (!this.#crashesAtCommit) return
+    this.#crashesAtCommit = false
+    this.#world.clock.in(0, () => {
+      if (this.#world.chaos) this.crash()
+    })
   }
 
   /** The topic is deleted and made anew. */

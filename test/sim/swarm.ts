@@ -134,7 +134,7 @@ function drawHappenings(random: Random): Partial<Happenings> {
   rarely('clockJump', 0.2, 2_000, 20_000)
   rarely('loseLog', 0.1, 5_000, 60_000)
   rarely('cut', 0.5, 500, 10_000)
-  rarely('halfOpen', 0.4, 1_000, 20_000)
+  rarely('halfOpen', 0.5, 1_000, 15_000)
   rarely('stall', 0.2, 1_000, 20_000)
   rarely('clientCrash', 0.4, 2_000, 20_000)
   rarely('sleep', 0.2, 5_000, 30_000)

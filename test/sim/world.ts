@@ -110,7 +110,7 @@ class Core implements World {
     const { random, server, clock, swarm } = this
     const some = (): Client => random.pick(this.#clients)
     const happenings: Record<keyof Happenings, () => void> = {
-      crash: () => server.crash(),
+      crash: () => (random.chance(0.5) ? server.crash() : server.crashAtCommit()),
       hibernate: () => server.hibernate(),
       clockJump: () => server.jump(),
       loseLog: () => server.loseLog(),

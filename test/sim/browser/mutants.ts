@@ -11,16 +11,6 @@ export const TAB_MUTANTS: readonly Mutant[] = [
     edits: [['below: this.#refused ?? publisher.list()[0]?.row ?? this.#expected,', 'below: this.#expected,']],
   },
   {
-    name: 'the row of a refused message is deleted before its refusal is recorded',
-    file: `${CLIENT}/durable-topic.ts`,
-    edits: [
-      [
-        'below: this.#refused ?? publisher.list()[0]?.row ?? this.#expected,',
-        'below: publisher.list()[0]?.row ?? this.#expected,',
-      ],
-    ],
-  },
-  {
     name: 'success of a request taken for the commit',
     file: `${STORE}/indexeddb-database.ts`,
     edits: [['        result = { value }\n', '        resolve(value)\n']],

@@ -56,6 +56,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #originCount = 0
   #refusedCount = 0
   #leading = false
+  /** The tab that leads, if it has said so. */
+  #holder: string | undefined
   /** Counts how often this tab has let the lock go. */
   #life = 0
   /** This tab has missed something and may not have found it yet. */
@@ -99,9 +101,12 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       this.#tell()
       this.look()
     })
-    bus.on('counts', (held) => {
+    bus.on('holder', (_, from) => {
+      this.#holder = from
+    })
+    bus.on('counts', (held, from) => {
       // The last words of whoever led before may come late.
-      if (this.#leading) return
+      if (this.#leading || from !== (this.#holder ?? from)) return
       Object.assign(this.#held, held)
       events.counted()
       if (this.#doubts) void this.recall()
