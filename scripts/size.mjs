@@ -8,7 +8,7 @@ import { inRoot, isEntry, main } from './project.mjs'
 // it is lowered whenever something gets lighter, and raised only for what users get, with a line there.
 const BUDGETS = [
   { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 14_700 },
-  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 26_500 },
+  { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 26_600 },
 ]
 
 /** Resolves to the entry's size and whether it keeps within its budget. */
