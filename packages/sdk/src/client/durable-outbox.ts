@@ -139,6 +139,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   resign(): void {
     for (const topic of this.#topics.values()) topic.release()
     this.#leading = false
+    this.#holder = undefined
     this.#life++
   }
 
