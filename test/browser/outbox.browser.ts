@@ -60,6 +60,15 @@ test('a write whose answer was lost and that is tried again stores nothing twice
   expect((await outbox.read(TOPIC)).rows.map((row) => row.count)).toEqual([3])
 })
 
+test('trying again what was set aside, with the answer lost, still says where it stands', async () => {
+  const { outbox, again } = await open({ twice: true })
+  const plain = await again()
+  const [row] = await plain.add([lines('one', 1, 1)])
+  await plain.setAside(TOPIC, row?.publisher ?? '', [{ first: 1, count: 1, code: 'bad_payload', message: 'no' }], false)
+
+  expect(await outbox.retry('one-1', 'again')).toMatchObject([{ topic: TOPIC, origin: 'again', number: 1, first: 2 }])
+})
+
 test('reads on from a sequence, past a page of rows', async () => {
   const { outbox } = await open()
   for (let number = 1; number <= 250; number++) await outbox.add([lines('one', number, 1)])

@@ -42,7 +42,8 @@ async function trace(): Promise<void> {
 
 async function runCampaign(): Promise<void> {
   const result = await campaign({ ...world, first, seeds })
-  if (values.out) write(values.out, { name: `sim ${values.world}`, command: commandOf('--seeds', seeds), ...result })
+  if (values.out)
+    write(values.out, { name: `sim ${values.world}`, command: commandOf('--seeds', seeds, '--seed', first), ...result })
   console.log(tellCampaign(result, `${commandOf('--trace')} --seed`))
   process.exitCode = succeeded(result) ? 0 : 1
 }

@@ -81,7 +81,7 @@ export function drawSwarm(random: Random): BrowserSwarm {
     refusedShare: random.chance(0.6) ? random.next() * 0.4 : 0,
     asyncHandlers: random.chance(0.4) ? random.next() * 0.5 : 0,
     retentionMessages: random.chance(0.2) ? random.between(3, 30) : undefined,
-    tokenMs: random.pick([1_000, 20_000, 3_600_000]),
+    tokenMs: random.pick([5_000, 20_000, 3_600_000]),
     diskMs: random.pick([0.2, 2, 30]),
     strictMs: random.pick([0.5, 10, 100, 400]),
     lockMs: random.pick([0.2, 5]),

@@ -185,10 +185,10 @@ export class TabWorld {
     await this.#do(() => chaos.heal())
     // Tabs that were about to die do so.
     await this.#run(this.clock.now + AFTERMATH_MS)
-    // A tab that has lost its database cannot look up what became of what it had stored there. Its user loads it anew.
-    for (const [tab, { messes }] of [...this.apps])
-      if (messes.some(({ status }) => status.storage === 'lost')) await this.#do(() => tab.die())
-    for (const browser of this.browsers) if (!this.#hasDatabase(browser)) await this.#do(() => this.open(browser))
+    // A tab without a database cannot look up what became of what it had stored there. Its user loads it anew.
+    for (const browser of this.browsers)
+      for (const tab of [...browser.tabs]) if (!this.#hasDatabase(tab)) await this.#do(() => tab.die())
+    for (const browser of this.browsers) if (browser.tabs.size === 0) await this.#do(() => this.open(browser))
     const healedAt = this.clock.now
     while (this.clock.now < healedAt + 5 * REST_MS && !this.#atRest()) await this.#run(this.clock.now + 500)
     const rested = { e: 'rested', ms: this.clock.now - healedAt, limitMs: REST_MS } as const
@@ -212,12 +212,9 @@ export class TabWorld {
     await this.#run(this.clock.now)
   }
 
-  /** Some tab can send what is on the disk. */
-  #hasDatabase(browser: Browser): boolean {
-    return [...browser.tabs].some((tab) => {
-      const messes = this.apps.get(tab)?.messes ?? []
-      return messes.length > 0 && messes.every(({ status }) => status.storage === 'disk' || status.storage === 'full')
-    })
+  #hasDatabase(tab: Tab): boolean {
+    const messes = this.apps.get(tab)?.messes ?? []
+    return messes.every(({ status }) => status.storage === 'disk' || status.storage === 'full')
   }
 
   #atRest(): boolean {

@@ -179,7 +179,11 @@ export class IndexedDBOutbox {
   retry(id: string, origin: string): Promise<Row[] | undefined> {
     return this.#database.write(['topics', 'outbox', 'acks', 'refused'], 'strict', async (stores, again) => {
       const refused = known<RefusedMessage>(await ask(stores.refused.get(id)))
-      if (!refused) return again && (await isKnown(stores, { origin, number: 1 })) ? [] : undefined
+      if (!refused) {
+        if (!again) return undefined
+        const placed = (await rowsIn(stores.outbox)).filter((row) => covers(row, origin, 1))
+        return placed[0] || (await isKnown(stores, { origin, number: 1 })) ? placed : undefined
+      }
       stores.refused.delete(id)
       const { topic, line, key } = refused
       return this.#place(stores, { topic, origin, number: 1, keys: [key], lines: [line] })
