@@ -42,7 +42,8 @@ export class HistoryReader implements Reader {
     if (page) this.#take(page)
     else if (error?.retryable)
       this.#client.later((error.retryAfterMs ?? 1_000) * (1 + this.#world.random.next()), () => this.#ask())
-    else throw new Error(`${this.#reading.name} cannot read: ${error?.message}`)
+    // A client that is closed answers whoever still waits.
+    else if (error?.code !== 'closed') throw new Error(`${this.#reading.name} cannot read: ${error?.message}`)
   }
 
   #take(page: HistoryResult): void {
