@@ -7,7 +7,7 @@ import { inRoot, isEntry, main } from './project.mjs'
 // `goalBytes` is what the design asks for and `budgetBytes` what nobody may pass until it is reached (docs/decisions/0011-sizes.md):
 // it is lowered whenever something gets lighter, and raised only for what users get, with a line there.
 const BUDGETS = [
-  { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 14_700 },
+  { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 14_600 },
   { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 26_600 },
 ]
 

@@ -55,6 +55,37 @@ test('a refused message stays on the disk until its refusal is recorded, whateve
   expect((await store.read(TOPIC)).rows).toEqual([])
 })
 
+test('a refusal that could not be recorded before the lead was let go is not recorded by who leads again', async () => {
+  const { outbox, store } = await leading()
+  const setAside = store.setAside.bind(store)
+  const { promise: tried, resolve: trying } = Promise.withResolvers<void>()
+  const { promise: again, resolve: goOn } = Promise.withResolvers<void>()
+  store.setAside = async (...args) => {
+    trying()
+    await again
+    // The first try failed, and the second finds this tab leading anew.
+    if (store.term === 1) throw new StoreFull('no room')
+    return setAside(...args)
+  }
+  const topic = outbox.topic(TOPIC, () => {})
+  const receipt = topic.add('"one"', undefined)
+  await eventually(() => expect(topic.publisher().size).toBe(1))
+  const noted = new Promise<void>((resolve) =>
+    topic.settle('epoch', [{ fate: 'refused', first: 1, count: 1, code: 'forbidden' }], resolve),
+  )
+  await tried
+
+  outbox.resign()
+  goOn()
+  await noted
+  await outbox.lead(2)
+
+  expect(topic.publisher().size).toBe(1)
+  topic.settle('epoch', [{ fate: 'stored', first: 1, count: 1, offset: 7 }], () => {})
+  expect(await receipt).toMatchObject({ offset: 7 })
+  expect(await store.refused()).toEqual([])
+})
+
 test('what was read before the lock was let go takes nothing away from who has it again', async () => {
   const { outbox, store, name } = await leading()
   const topic = outbox.topic(TOPIC, () => {})
@@ -158,7 +189,7 @@ test('the last words of the tab that drained the outbox before change nothing', 
   onTestFinished(() => before.close())
   const heard = new Promise((resolve) => before.on('added', resolve))
 
-  before.post('counts', { unsent: 21, bytes: 400 })
+  before.post('counts', { unsent: 21, bytes: 400, term: 0 })
   // What is posted back is heard after it.
   outbox.bus.post('added', { topics: [], rows: [] })
   await heard
@@ -177,17 +208,21 @@ test('what a tab says that drained the outbox before another one does not count 
   }) as [TabBus, TabBus]
   const hears = (unsent: number) => eventually(() => expect(outbox.unsent).toBe(unsent))
 
-  before.post('counts', { unsent: 2, bytes: 40 })
+  before.post('counts', { unsent: 2, bytes: 40, term: 1 })
   await hears(2)
   after.post('holder', { term: 2 })
-  after.post('counts', { unsent: 1, bytes: 20 })
+  after.post('counts', { unsent: 1, bytes: 20, term: 2 })
   await hears(1)
   const heard = new Promise((resolve) => before.on('added', resolve))
-  before.post('counts', { unsent: 2, bytes: 40 })
+  // It was stopped, and does not know yet.
+  before.post('holder', { term: 1 })
+  before.post('counts', { unsent: 3, bytes: 60, term: 1 })
   outbox.bus.post('added', { topics: [], rows: [] })
   await heard
 
   expect(outbox.unsent).toBe(1)
+  after.post('counts', { unsent: 0, bytes: 0, term: 2 })
+  await hears(0)
 })
 
 async function leading() {

@@ -34,6 +34,21 @@ test('when the leading tab closes the topic begins anew: a gap says so, and what
   expect(await two.evaluate(() => kept.refused)).toEqual([])
 })
 
+test('users and applications on one origin do not meet', async () => {
+  const pages = await site()
+  const context = await browser()
+  const page = await tab(context, pages)
+
+  const counts = await page.evaluate(async (topic) => {
+    const owners = [{ user: 'ana' }, { user: 'bo' }, { user: 'ana', name: 'other' }]
+    const messes = owners.map((owner) => sdk.createMess({ storage: 'memory', ...owner }))
+    await messes[0]?.topic(topic).publish('mine')
+    return Promise.all(messes.map(async (mess) => (await mess.topic(topic).history()).messages.length))
+  }, TOPIC)
+
+  expect(counts).toEqual([1, 0, 0])
+})
+
 async function twoTabs() {
   const pages = await site()
   const context = await browser()

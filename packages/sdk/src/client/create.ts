@@ -43,10 +43,10 @@ export function createMess(options: MessOptions = {}): Mess {
 }
 
 function partsFor(options: MessOptions, events: PartsEvents): Parts {
-  const { url, storage, tabs, name = 'main', retention = LOCAL_RETENTION } = options
+  const { url, storage, tabs, name = 'main', user, retention = LOCAL_RETENTION } = options
   if (tabs !== false && canShare(storage !== 'memory')) {
     if (storage !== 'memory') return inTab(options, events)
-    if (url === undefined) return new SessionParts({ name, retention }, events)
+    if (url === undefined) return new SessionParts({ name, user, retention }, events)
   }
   return inMemory(options, events)
 }

@@ -12,7 +12,7 @@ import { MemoryOutbox, type OutboxBackend, type OutboxEntry, type OwnWatcher, ty
 import { OwnMessages } from './own-messages.ts'
 import { Pump } from './pump.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
-import { DurableWatching } from './watching.ts'
+import type { Watching } from './watching.ts'
 
 export interface DurableOutboxOptions {
   readonly events: PartsEvents
@@ -48,16 +48,16 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   readonly #moved = new Set<DurableTopic>()
   readonly #settler = new Pump(() => this.#settle())
   readonly #known = Promise.withResolvers<void>()
-  readonly #watching = new DurableWatching(() => this.#store)
   /** What the tab that drains the outbox holds: counted here, or told by it. */
   readonly #held = { unsent: 0, bytes: 0 }
   #store: IndexedDBOutbox | undefined
   #memory: MemoryOutbox | undefined
+  #watching: Watching | undefined
   #originCount = 0
   #refusedCount = 0
   #leading = false
-  /** The tab that leads, if it has said so. */
-  #holder: string | undefined
+  /** Highest term that a tab has said to lead with. One that was stopped may still say a lower one. */
+  #newest = 0
   /** Counts how often this tab has let the lock go. */
   #life = 0
   /** This tab has missed something and may not have found it yet. */
@@ -88,26 +88,27 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
       report: events.report,
     })
     bus.on('added', ({ topics, rows }) => {
-      this.#watching.look(topics)
+      this.#watching?.look(topics)
       for (const name of topics) if (this.#leading) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
     })
     bus.on('acked', ({ acks }) => this.#acked(acks))
     bus.on('refused', ({ refusals }) => this.#refused(refusals))
     bus.on('setAside', () => {
       void this.#count()
-      this.#watching.lookAside()
+      this.#watching?.lookAside()
     })
     bus.on('hello', () => {
       this.#tell()
       this.look()
     })
-    bus.on('holder', (_, from) => {
-      this.#holder = from
+    bus.on('holder', ({ term }) => {
+      this.#newest = Math.max(this.#newest, term)
     })
-    bus.on('counts', (held, from) => {
+    bus.on('counts', ({ unsent, bytes, term }) => {
       // The last words of whoever led before may come late.
-      if (this.#leading || from !== (this.#holder ?? from)) return
-      Object.assign(this.#held, held)
+      if (this.#leading || term < this.#newest) return
+      this.#newest = term
+      Object.assign(this.#held, { unsent, bytes })
       events.counted()
       if (this.#doubts) void this.recall()
     })
@@ -136,6 +137,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   /** This tab holds the lock: all that waits is its to send. */
   async lead(term: number): Promise<void> {
     this.#leading = true
+    this.#newest = term
     this.store.term = term
     Object.assign(this.#held, { unsent: 0, bytes: 0 })
     const life = this.#life
@@ -165,7 +167,6 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   resign(): void {
     for (const topic of this.#topics.values()) topic.release()
     this.#leading = false
-    this.#holder = undefined
     this.#life++
   }
 
@@ -199,17 +200,24 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     return `${this.#bus.id}-${++this.#originCount}`
   }
 
+  /** Who leads from now on has a higher one, also where somebody has emptied the database. */
+  get newestTerm(): number {
+    return this.#newest
+  }
+
   /** Whether this tab has published what another one has to send. */
   get waits(): boolean {
     return !this.#leading && this.#own.size > 0
   }
 
-  watch(name: string, watcher: OwnWatcher): () => void {
-    const inMemory = this.#memory?.watch(name, watcher)
+  watch(name: string, watcher: OwnWatcher, Kind: typeof Watching): () => void {
+    const inMemory = this.#memory?.watch(name, watcher, Kind)
     if (inMemory) return inMemory
-    const stop = this.#watching.watch(name, watcher)
+    this.#watching ??= new Kind(() => this.#store)
+    const watching = this.#watching
+    const stop = watching.watch(name, watcher)
     this.#own.each(name, (id, line, key) => watcher.added(id, line, key))
-    void this.#known.promise.then(() => this.#watching.look([name]))
+    void this.#known.promise.then(() => watching.look([name]))
     return stop
   }
 
@@ -292,7 +300,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     }
     this.#events.counted()
     const receipt = this.#own.add({ topic: name, origin, number, line, key })
-    this.#watching.tell(name)?.added(receipt.id, line, key)
+    this.#watching?.tell(name)?.added(receipt.id, line, key)
     return receipt
   }
 
@@ -322,14 +330,14 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
 
   #acked(acks: readonly AckRange[]): void {
     this.#own.acked(acks)
-    this.#watching.acked(acks)
+    this.#watching?.acked(acks)
   }
 
   /** None: they had been recorded by a try whose answer was lost. */
   #refused(refusals: readonly Refusal[]): void {
     if (refusals.length > 0) this.#own.refused(refusals)
     else void this.recall()
-    this.#watching.refused(refusals)
+    this.#watching?.refused(refusals)
   }
 
   acked(topic: DurableTopic, acks: readonly AckRange[]): void {
@@ -360,9 +368,13 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#tell()
   }
 
-  /** Nothing behind a refused message is sent before it is recorded; so this waits for room, and for nothing else. */
+  /**
+   * Nothing behind a refused message is sent before it is recorded; so this waits for room, and for nothing else. Who has let the
+   * lead go meanwhile records nothing: the message is sent again, and may be taken.
+   */
   async setAside(record: () => Promise<readonly Refusal[]>): Promise<void> {
-    while (this.#store && !this.#closed) {
+    const life = this.#life
+    while (this.#store && !this.#closed && life === this.#life) {
       try {
         const refusals = await record()
         this.#bus.post('refused', { refusals })
@@ -370,6 +382,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         void this.#recount()
         return await this.#speakForTheGone(refusals)
       } catch (error) {
+        if (life !== this.#life) return
         if (error instanceof StoreConflict) return this.#overtaken()
         this.report(error)
         await pause(AGAIN_MS)
@@ -395,13 +408,13 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     soon(() => {
       this.#telling = false
       this.#events.counted()
-      if (this.#leading) this.#bus.post('counts', this.#held)
+      if (this.#leading) this.#bus.post('counts', { ...this.#held, term: this.store.term })
     })
   }
 
   #recount(): Promise<void> {
     this.#bus.post('setAside', undefined)
-    this.#watching.lookAside()
+    this.#watching?.lookAside()
     return this.#count()
   }
 

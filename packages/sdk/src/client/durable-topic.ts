@@ -188,12 +188,14 @@ export class DurableTopic implements TopicOutbox {
       this.#acks.push(...acks)
       this.#host.acked(this, acks)
     }
-    if (refused.length > 0)
+    if (refused.length > 0) {
+      const life = this.#life
       this.#setAside(publisher.id, refused, false).then(() => {
-        this.#refused = undefined
+        if (life === this.#life) this.#refused = undefined
         this.#host.settle(this)
         noted()
       })
+    }
     if (this.#outlived) this.fill()
   }
 

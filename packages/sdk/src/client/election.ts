@@ -8,7 +8,7 @@ export interface ElectionOptions {
   /** Makes ready what the others will ask for as soon as they know. `signal` ends with the lead. */
   readonly prepare: (term: number, signal: AbortSignal) => Promise<void>
   /** This tab leads, and the others were told. */
-  readonly elected: (term: number) => void
+  readonly elected: (term: number, signal: AbortSignal) => void
   /** It does not, or not any more: it was put away, or taken for dead. */
   readonly deposed: () => void
   /** There is another leader than before. */
@@ -135,11 +135,13 @@ export class Election {
     this.#candidacy = candidacy
     const lost = (): void => this.#lost(candidacy)
     const lock = takeLock(this.#name, steal ? { steal, lost } : { signal: candidacy.signal, lost })
-    void taken(lock, candidacy.signal).then((release) => {
-      if (!release) return
-      this.#lock = release
-      return this.#win(candidacy.signal)
-    })
+    taken(lock, candidacy.signal)
+      .then((release) => {
+        if (!release) return
+        this.#lock = release
+        return this.#win(candidacy.signal)
+      })
+      .catch(this.#options.failed)
   }
 
   async #win(signal: AbortSignal): Promise<void> {
@@ -161,7 +163,7 @@ export class Election {
     this.#leading = true
     this.#asking.clear()
     bus.post('holder', { term: this.#term })
-    elected(this.#term)
+    elected(this.#term, signal)
     for (const alive of await heldLocks(this.#aliveName(''))) this.#watch(alive)
   }
 

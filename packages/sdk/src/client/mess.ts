@@ -46,7 +46,8 @@ export interface Mess extends AsyncDisposable {
   /**
    * Sign the user out on this device: closes the client in all tabs and deletes what is kept here, which is outbox, replicas,
    * positions, and topics of one's own. Make a new client for the next user.
-   * @throws {MessError} `unsent` with `refuse`, if messages wait or are refused; then nothing was touched
+   * @throws {MessError} `unsent` with `refuse`, if messages wait or are refused; then nothing was touched. `storage_lost` if the browser
+   * would not delete it
    */
   forget(options: { readonly unsent: 'refuse' | 'discard' }): Promise<void>
 }
@@ -182,7 +183,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     get cursors() {
       return use().cursors
     },
-    watch: (topic, watcher) => use().outbox.watch(topic, watcher),
+    watch: (...args) => use().outbox.watch(...args),
     get ended() {
       ending ??= new AbortController()
       return ending.signal
@@ -255,7 +256,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   const forget = async (unsent: 'refuse' | 'discard'): Promise<void> => {
     const { outbox } = use()
     if (unsent !== 'discard' && (await outbox.list()).length > 0)
-      throw new MessError('unsent', 'Messages wait to be sent, or were refused', { scope: 'mess' })
+      throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
     await close(0, true)
   }
 

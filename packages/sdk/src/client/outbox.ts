@@ -5,7 +5,7 @@ import type { Fate } from '../protocol/frames/publish.ts'
 import { MessError, RefusedError } from './errors.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { PendingReceipt, type Receipt, type Stored } from './receipt.ts'
-import { Watching } from './watching.ts'
+import type { Watching } from './watching.ts'
 
 /** A message that is not acked, as the application sees it. */
 export interface OutboxEntry {
@@ -53,8 +53,11 @@ export interface OwnWatcher {
 /** The outbox of one client, whatever keeps it. */
 export interface OutboxBackend extends Outbox {
   topic(name: string, changed: () => void): TopicOutbox
-  /** @returns what ends the watching */
-  watch(topic: string, watcher: OwnWatcher): () => void
+  /**
+   * @param Kind brought along by who watches, since nobody else needs it
+   * @returns what ends the watching
+   */
+  watch(topic: string, watcher: OwnWatcher, Kind: typeof Watching): () => void
   readonly unsent: number
   readonly refused: number
   close(): void
@@ -80,7 +83,7 @@ export class MemoryOutbox implements OutboxBackend {
   readonly #events: OutboxEvents
   readonly #topics = new Map<string, MemoryTopicOutbox>()
   readonly #refused = new Map<string, { topic: string; held: Held; error: RefusedError }>()
-  readonly watching = new Watching()
+  watching: Watching | undefined
   #count = 0
   #bytes = 0
 
@@ -102,13 +105,14 @@ export class MemoryOutbox implements OutboxBackend {
     return topic
   }
 
-  watch(name: string, watcher: OwnWatcher): () => void {
+  watch(name: string, watcher: OwnWatcher, Kind: typeof Watching): () => void {
     for (const { receipt, line, key } of this.#topics.get(name)?.held ?? []) watcher.added(receipt.id, line, key)
     for (const [id, { topic, held, error }] of this.#refused) {
       if (topic !== name) continue
       watcher.added(id, held.line, held.key)
       watcher.refused(id, error)
     }
+    this.watching ??= new Kind(() => undefined)
     return this.watching.watch(name, watcher)
   }
 
@@ -139,7 +143,7 @@ export class MemoryOutbox implements OutboxBackend {
   refuse(topic: string, held: Held, error: RefusedError): void {
     this.#refused.set(error.id, { topic, held, error })
     held.receipt.fail(error)
-    this.watching.tell(topic)?.refused(error.id, error)
+    this.watching?.tell(topic)?.refused(error.id, error)
     this.#events.refused({ id: error.id, topic, state: 'refused', error })
   }
 
@@ -186,7 +190,7 @@ export class MemoryOutbox implements OutboxBackend {
     if (!entry) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
     this.#refused.delete(id)
     this.uncount(entry.held)
-    this.watching.tell(entry.topic)?.forgotten(id)
+    this.watching?.tell(entry.topic)?.forgotten(id)
     this.#events.counted()
     return entry
   }
@@ -234,7 +238,7 @@ class MemoryTopicOutbox implements TopicOutbox {
     const sequence = ++this.#sequence
     const receipt = new PendingReceipt(publisher.id, sequence, inMemory)
     publisher.add({ sequence, line, key, origin: publisher.id, number: sequence, receipt })
-    this.#backend.watching.tell(this.#name)?.added(receipt.id, line, key)
+    this.#backend.watching?.tell(this.#name)?.added(receipt.id, line, key)
     this.#changed()
     return receipt
   }
@@ -248,7 +252,7 @@ class MemoryTopicOutbox implements TopicOutbox {
 
   adopt(message: Omit<Held, 'sequence'>): void {
     this.publisher().add({ ...message, sequence: ++this.#sequence })
-    this.#backend.watching.tell(this.#name)?.added(message.receipt.id, message.line, message.key)
+    this.#backend.watching?.tell(this.#name)?.added(message.receipt.id, message.line, message.key)
     this.#changed()
   }
 
@@ -264,7 +268,7 @@ class MemoryTopicOutbox implements TopicOutbox {
         }
         this.#backend.uncount(held)
         const offset = fate.offset === undefined ? undefined : fate.offset + held.sequence - fate.first
-        this.#backend.watching.tell(this.#name)?.acked(held.receipt.id, offset)
+        this.#backend.watching?.tell(this.#name)?.acked(held.receipt.id, offset)
         held.receipt.ack(offset, fate.fate === 'duplicate', epoch)
       }
     }

@@ -5,10 +5,12 @@ import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { randomName } from '../platform.ts'
 import { MemoryCursors } from './cursors.ts'
+import { failureOf } from './durable-errors.ts'
 import { Election } from './election.ts'
 import type { Homes } from './homes.ts'
 import type { Parts, PartsEvents, Status } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
+import { nameOf, type TabOwner } from './tab-name.ts'
 
 /**
  * Local topics that the tabs of an origin share without keeping anything: their home is the leading tab's memory, and ends with it. The
@@ -24,13 +26,13 @@ export class SessionParts implements Parts {
   readonly #links = new TabLinks(this.#bus)
   readonly #election: Election
   readonly #events: PartsEvents
-  readonly #name: string
+  #name = ''
   #term = 0
+  #closed = false
   #homes: Homes | undefined
 
-  constructor({ name, retention }: { name: string; retention: Retention }, events: PartsEvents) {
+  constructor({ retention, ...owner }: Omit<TabOwner, 'url'> & { readonly retention: Retention }, events: PartsEvents) {
     this.#events = events
-    this.#name = `messkit/${encodeURIComponent(name)}/session`
     this.outbox = new MemoryOutbox(events)
     const bus = this.#bus
     this.#election = new Election(
@@ -54,7 +56,7 @@ export class SessionParts implements Parts {
         changed: () => this.#renew(() => this.#links.renew()),
         gone: (tab) => this.#links.forget(tab),
         waiting: () => this.#links.wanted,
-        failed: (error) => events.report(error as never),
+        failed: (error) => events.report(failureOf(error)),
       },
       {
         away: () => {
@@ -62,7 +64,7 @@ export class SessionParts implements Parts {
           this.#links.renew()
         },
         back: () => {
-          if (this.#election.away) void this.#election.join(this.#name)
+          if (this.#election.away && this.#name !== '') void this.#election.join(this.#name)
         },
       },
     )
@@ -74,7 +76,12 @@ export class SessionParts implements Parts {
       this.#election.wait()
       return this.#links.open(topic, token, linkEvents)
     }
-    void this.#election.join(this.#name)
+    void this.#start(owner)
+  }
+
+  async #start(owner: Omit<TabOwner, 'url'>): Promise<void> {
+    this.#name = `${await nameOf({ ...owner, url: undefined })}/session`
+    if (!this.#closed) await this.#election.join(this.#name)
   }
 
   /** The log that knew our publishers is gone, and with it what it had acked. */
@@ -94,6 +101,7 @@ export class SessionParts implements Parts {
   }
 
   close(forget: boolean): void {
+    this.#closed = true
     if (forget) this.#bus.post('forget', undefined)
     this.#election.close()
   }

@@ -4,10 +4,11 @@ import type { Link, LinkEvents, OpenLink } from '../link/link.ts'
 import { type Home, TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
-import { hash, pause, randomName } from '../platform.ts'
+import { pause, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { DurableCursors } from './durable-cursors.ts'
+import { failureOf } from './durable-errors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { Election } from './election.ts'
 import { MessError } from './errors.ts'
@@ -15,6 +16,7 @@ import type { Homes } from './homes.ts'
 import type { Parts, PartsEvents, Status, TopicConnection } from './mess.ts'
 import type { Relay } from './relay.ts'
 import type { ReplicaHome } from './replica.ts'
+import { nameOf } from './tab-name.ts'
 import type { Feed, FeedEvents } from './view.ts'
 
 /** How long to wait for room on the disk before trying again. */
@@ -70,7 +72,7 @@ export class TabParts implements Parts {
         bus,
         nextTerm: (signal) => this.#nextTerm(this.#database as Database, signal),
         prepare: (term, signal) => this.#prepare(term, signal),
-        elected: (term) => void this.#elected(term),
+        elected: (term, signal) => void this.#elected(term, signal),
         deposed: () => this.#deposed(),
         changed: () => this.#renew(),
         gone: (tab) => {
@@ -135,14 +137,13 @@ export class TabParts implements Parts {
   async close(forget: boolean): Promise<void> {
     await this.#started
     if (!forget) await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
-    else {
-      // The others let go of the database when they hear of it; and one that cannot, for it is frozen, finds nothing in it.
-      this.#bus.post('forget', undefined)
-      await this.#database?.clear()
-    }
+    // The others let go of the database when they hear of it; and one that cannot, for it is frozen, finds nothing in it.
+    else this.#bus.post('forget', undefined)
+    const database = this.#database
+    const failure = forget ? await database?.clear().catch(failureOf) : undefined
     this.#election.close()
-    this.#database?.close()
-    if (forget) await this.#database?.delete()
+    database?.close()
+    if (forget && !(await database?.delete()) && failure) throw failure
   }
 
   // ---- starting
@@ -177,7 +178,7 @@ export class TabParts implements Parts {
     if (!this.#database) return
     this.#election.retire()
     this.#alone = !this.local
-    this.#giveUp(cause, 'The browser took the storage away; what is published from now on does not outlive the page')
+    this.#giveUp(cause, 'The browser took the storage away; nothing new outlives the page')
   }
 
   #giveUp(cause: unknown, message: string): void {
@@ -197,7 +198,7 @@ export class TabParts implements Parts {
   async #nextTerm(database: Database, signal: AbortSignal): Promise<number> {
     for (;;) {
       try {
-        return await nextTerm(database)
+        return await nextTerm(database, this.outbox.newestTerm)
       } catch (error) {
         if (signal.aborted || database.state === 'lost') throw error
         this.outbox.report(error)
@@ -228,16 +229,17 @@ export class TabParts implements Parts {
     }
   }
 
-  async #elected(term: number): Promise<void> {
+  async #elected(term: number, signal: AbortSignal): Promise<void> {
     this.#events.retry()
     for (;;) {
       try {
         await this.outbox.lead(term)
         break
       } catch (error) {
-        if (!this.#election.leading) return
+        if (signal.aborted) return
         this.outbox.report(error)
         await pause(AGAIN_MS)
+        if (signal.aborted) return
       }
     }
     this.#events.counted()
@@ -308,18 +310,12 @@ export class TabParts implements Parts {
   }
 }
 
-/** Server, application and user: whoever differs in one of them shares nothing. */
-async function nameOf({ url, name, user }: TabOptions): Promise<string> {
-  const server = url === undefined ? 'local' : new URL(url).host + new URL(url).pathname.replace(/\/$/, '')
-  return ['messkit', name, server, user === undefined ? 'nobody' : await hash(user)].map(encodeURIComponent).join('/')
-}
-
 const lastTerm = (database: Database): Promise<number> =>
   database.read(['meta'], async ({ meta }) => (await ask<number | undefined>(meta.get('term'))) ?? 0)
 
-function nextTerm(database: Database): Promise<number> {
+function nextTerm(database: Database, newest: number): Promise<number> {
   return database.write(['meta'], 'strict', async ({ meta }) => {
-    const term = ((await ask<number | undefined>(meta.get('term'))) ?? 0) + 1
+    const term = Math.max((await ask<number | undefined>(meta.get('term'))) ?? 0, newest) + 1
     meta.put(term, 'term')
     return term
   })

@@ -9,7 +9,7 @@ import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
 import { type Message, Walk } from './message.ts'
 import { MessageIterator } from './messages.ts'
-import type { OwnWatcher } from './outbox.ts'
+import type { OutboxBackend } from './outbox.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { Subscribing, type Subscription } from './subscription.ts'
@@ -110,7 +110,7 @@ export interface Topic<I, O = I> {
 export interface TopicHost {
   channel(topic: string): Channel
   readonly cursors: CursorStore
-  watch(topic: string, watcher: OwnWatcher): () => void
+  watch: OutboxBackend['watch']
   /** Aborted when the client is closed. */
   readonly ended: AbortSignal
   /** Shows the copy that is kept here, if there can be one. */

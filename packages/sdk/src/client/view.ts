@@ -8,6 +8,7 @@ import { type Message, type Received, Walk } from './message.ts'
 import type { OwnWatcher } from './outbox.ts'
 import type { Subscriber } from './session-events.ts'
 import type { ReplicaOptions, TopicHost } from './topic.ts'
+import { Watching } from './watching.ts'
 
 /** An own message that is not stored at its home: on its way, or set aside (`error` says why). */
 export interface Pending<I> {
@@ -72,7 +73,7 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
     const host = this.#host
     // A topic that is shown is one whose connection counts.
     host.channel(this.#topic)
-    const unwatch = host.watch(this.#topic, this)
+    const unwatch = host.watch(this.#topic, this, Watching)
     const feed =
       (replica && (await host.feed(this.#topic, { ...replica, last: this.#last }, this))) ??
       new TopicFeed(host.channel(this.#topic), this.#last, this)

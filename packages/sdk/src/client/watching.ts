@@ -6,11 +6,32 @@ import type { MessError } from './errors.ts'
 import type { OwnWatcher } from './outbox.ts'
 import { Pump } from './pump.ts'
 
-/** Those who watch own messages, by topic. */
+/**
+ * Those who watch own messages, by topic. In an outbox that several tabs share, what another tab did is looked up in the database.
+ * Only who shows something loads this.
+ */
 export class Watching {
   readonly #topics = new Map<string, Set<OwnWatcher>>()
+  readonly #store: () => IndexedDBOutbox | undefined
+  readonly #looker = new Pump(() => this.#look())
+  /** Topics that have news. */
+  readonly #news = new Set<string>()
+  /** By topic: how far it was read, of which publisher. */
+  readonly #read = new Map<string, { publisher: string; next: number }>()
+  #aside = false
+  /** Somebody has to be told of all that is set aside. */
+  #again = false
+  readonly #refused = new Map<string, string>()
+
+  /** @param store the database, as long as there is one */
+  constructor(store: () => IndexedDBOutbox | undefined) {
+    this.#store = store
+  }
 
   watch(topic: string, watcher: OwnWatcher): () => void {
+    // Whoever comes later is told all of it; the others hear it again.
+    this.#read.delete(topic)
+    this.#aside = this.#again = true
     const watchers = this.#topics.get(topic) ?? new Set()
     this.#topics.set(topic, watchers.add(watcher))
     return () => {
@@ -25,70 +46,28 @@ export class Watching {
     return watchers && together(watchers)
   }
 
-  get topics(): ReadonlyMap<string, ReadonlySet<OwnWatcher>> {
-    return this.#topics
-  }
-}
-
-function together(watchers: ReadonlySet<OwnWatcher>): OwnWatcher {
-  const all = (tell: (watcher: OwnWatcher) => void): void => {
-    for (const watcher of [...watchers]) tell(watcher)
-  }
-  return {
-    added: (id, line, key) => all((watcher) => watcher.added(id, line, key)),
-    acked: (id, offset) => all((watcher) => watcher.acked(id, offset)),
-    refused: (id, error) => all((watcher) => watcher.refused(id, error)),
-    forgotten: (id) => all((watcher) => watcher.forgotten(id)),
-  }
-}
-
-/** The same for an outbox that several tabs share: what another tab did is looked up in the database. */
-export class DurableWatching extends Watching {
-  readonly #store: () => IndexedDBOutbox | undefined
-  readonly #looker = new Pump(() => this.#look())
-  /** Topics that have news. */
-  readonly #news = new Set<string>()
-  /** By topic: how far it was read, of which publisher. */
-  readonly #read = new Map<string, { publisher: string; next: number }>()
-  #aside = false
-  /** Somebody has to be told of all that is set aside. */
-  #again = false
-  readonly #refused = new Map<string, string>()
-
-  constructor(store: () => IndexedDBOutbox | undefined) {
-    super()
-    this.#store = store
-  }
-
-  override watch(topic: string, watcher: OwnWatcher): () => void {
-    // Whoever comes later is told all of it; the others hear it again.
-    this.#read.delete(topic)
-    this.#aside = this.#again = true
-    return super.watch(topic, watcher)
-  }
-
   look(topics: readonly string[]): void {
-    for (const topic of topics) if (this.topics.has(topic)) this.#news.add(topic)
+    for (const topic of topics) if (this.#topics.has(topic)) this.#news.add(topic)
     if (this.#news.size > 0) void this.#looker.run()
   }
 
   lookAside(): void {
-    if (this.topics.size === 0) return
+    if (this.#topics.size === 0) return
     this.#aside = true
     void this.#looker.run()
   }
 
   acked(acks: readonly AckRange[]): void {
-    if (this.topics.size === 0) return
+    if (this.#topics.size === 0) return
     for (const { origin, number, count, offset } of acks)
       for (let i = 0; i < count; i++)
-        for (const topic of this.topics.keys())
+        for (const topic of this.#topics.keys())
           this.tell(topic)?.acked(`${origin}-${number + i}`, offset === undefined ? undefined : offset + i)
   }
 
   refused(refusals: readonly Refusal[]): void {
     for (const refusal of refusals) {
-      if (!this.topics.has(refusal.topic)) continue
+      if (!this.#topics.has(refusal.topic)) continue
       this.tell(refusal.topic)?.refused(refusal.id, entryOf(refusal).error as MessError)
       // Who has not read its row yet finds it among those set aside.
       this.lookAside()
@@ -139,11 +118,23 @@ export class DurableWatching extends Watching {
       this.tell(topic)?.forgotten(id)
     }
     for (const message of refused) {
-      if (!this.topics.has(message.topic) || (this.#refused.has(message.id) && !again)) continue
+      if (!this.#topics.has(message.topic) || (this.#refused.has(message.id) && !again)) continue
       this.#refused.set(message.id, message.topic)
       this.tell(message.topic)?.added(message.id, message.line, message.key ?? undefined)
       this.tell(message.topic)?.refused(message.id, entryOf(message).error as MessError)
     }
+  }
+}
+
+function together(watchers: ReadonlySet<OwnWatcher>): OwnWatcher {
+  const all = (tell: (watcher: OwnWatcher) => void): void => {
+    for (const watcher of [...watchers]) tell(watcher)
+  }
+  return {
+    added: (id, line, key) => all((watcher) => watcher.added(id, line, key)),
+    acked: (id, offset) => all((watcher) => watcher.acked(id, offset)),
+    refused: (id, error) => all((watcher) => watcher.refused(id, error)),
+    forgotten: (id) => all((watcher) => watcher.forgotten(id)),
   }
 }
 

@@ -26,8 +26,8 @@ export interface TabMessages {
   acked: { readonly acks: readonly AckRange[] }
   /** Messages were set aside. */
   refused: { readonly refusals: readonly Refusal[] }
-  /** From the leader: what the outbox holds. */
-  counts: { readonly unsent: number; readonly bytes: number }
+  /** From the leader of this term: what the outbox holds. */
+  counts: { readonly unsent: number; readonly bytes: number; readonly term: number }
   /** The user was signed out: close, and let go of the database. */
   forget: undefined
   /** More or fewer messages are set aside than before. */

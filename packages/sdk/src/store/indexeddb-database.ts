@@ -28,8 +28,9 @@ export type Durability = 'strict' | 'relaxed'
 /** Stays 1: records carry their own version, so that old and new code can share a database. */
 const VERSION = 1
 const TRIES = 3
-/** An open that is blocked or hangs never settles by itself. */
-const OPEN_MS = 5_000
+/** An open that is blocked or hangs never settles by itself. Looks are counted and not time: a tab that was asleep hears of it late. */
+const LOOK_MS = 1_000
+const LOOKS = 5
 
 export class Database {
   readonly #name: string
@@ -76,11 +77,12 @@ export class Database {
     })
   }
 
-  /** Once it is closed, here and elsewhere; where a frozen tab holds it, the browser does it later. */
-  async delete(): Promise<void> {
+  /** @returns whether it is gone; where a frozen tab holds it, the browser does it later */
+  delete(): Promise<boolean> {
     const request = indexedDB.deleteDatabase(this.#name)
-    await new Promise<void>((resolve) => {
-      request.onsuccess = request.onerror = request.onblocked = () => resolve()
+    return new Promise((resolve) => {
+      request.onsuccess = () => resolve(true)
+      request.onerror = request.onblocked = () => resolve(false)
     })
   }
 
@@ -108,7 +110,7 @@ export class Database {
         }
         if (!DEAD.includes(name)) throw error
         this.#drop()
-        if (tries >= TRIES || name === 'TimeoutError') {
+        if (tries >= TRIES || name === HUNG) {
           if (!this.#closed) this.#lose(error)
           throw error
         }
@@ -146,8 +148,10 @@ export class Database {
   }
 }
 
+/** An open that did not settle in time. A `TimeoutError` is the browser's, for a transaction whose tab stood still meanwhile. */
+const HUNG = 'HungError'
 /** A handle that is no good any more, a storage that does not answer, a transaction that ended without our doing. */
-const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError', 'SecurityError']
+const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError', 'SecurityError', HUNG]
 
 function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
   const request = indexedDB.open(name, version)
@@ -161,11 +165,14 @@ function openVersion(name: string, version: number | undefined): Promise<IDBData
 function bounded(opening: Promise<IDBDatabase>): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     let late = false
-    const alarm = new Alarm(() => {
-      late = true
-      reject(new DOMException('The database did not open in time', 'TimeoutError'))
-    })
-    alarm.set(elapsed() + OPEN_MS)
+    let looks = 0
+    const look = (): void => {
+      late = ++looks > LOOKS
+      if (late) reject(new DOMException('The database did not open in time', HUNG))
+      else alarm.set(elapsed() + LOOK_MS)
+    }
+    const alarm = new Alarm(look)
+    look()
     opening.then((db) => (late ? db.close() : resolve(db)), reject).finally(() => alarm.clear())
   })
 }

@@ -48,9 +48,10 @@ export class IndexedDBOutbox {
 
   open(): Promise<void> {
     return this.#database.write(['meta'], 'relaxed', async ({ meta }) => {
-      this.#id = (await ask<string | undefined>(meta.get('outbox'))) ?? randomName(12)
-      // Written again where it is there already: cheaper to say than to find out.
-      meta.put(this.#id, 'outbox')
+      const id = await ask<string | undefined>(meta.get('outbox'))
+      this.#id = id ?? randomName(12)
+      // By the first tab alone: where there is no room any more, the others still join it, and send what is here.
+      if (id === undefined) meta.put(this.#id, 'outbox')
     })
   }
 
@@ -128,7 +129,7 @@ export class IndexedDBOutbox {
       ['meta', 'topics', 'outbox', 'acks'],
       'relaxed',
       async ({ meta, topics, outbox, acks }) => {
-        await this.#fence(meta)
+        await fence(meta, this.term)
         for (const { topic, publisher, settled, below, acks: newest } of settlements) {
           const counter = known<Counter>(await ask(topics.get(topic)))
           if (counter?.publisher !== publisher) continue
@@ -146,9 +147,11 @@ export class IndexedDBOutbox {
    * not settled goes, and another publisher begins.
    */
   setAside(topic: string, publisher: string, refused: readonly Refused[], forgotten: boolean): Promise<Refusal[]> {
+    // Whoever leads again since then has read anew what is to do.
+    const { term } = this
     return this.#database.write(['meta', 'topics', 'outbox', 'refused'], 'strict', async (stores) => {
       const refusals: Refusal[] = []
-      await this.#fence(stores.meta)
+      await fence(stores.meta, term)
       const counter = known<Counter>(await ask(stores.topics.get(topic)))
       if (counter?.publisher !== publisher) return refusals
       for (const { first, count, code, message } of refused) {
@@ -168,11 +171,6 @@ export class IndexedDBOutbox {
       }
       return refusals
     })
-  }
-
-  async #fence(meta: IDBObjectStore): Promise<void> {
-    const term = (await ask<number | undefined>(meta.get('term'))) ?? 0
-    if (term > this.term) throw new StoreConflict(`a leader of term ${term} has taken over from term ${this.term}`)
   }
 
   /** Back among the waiting ones, behind them and as a new message; `undefined` if it is not set aside (any more). */
@@ -233,6 +231,11 @@ export class IndexedDBOutbox {
       return found
     })
   }
+}
+
+async function fence(meta: IDBObjectStore, term: number): Promise<void> {
+  const newest = (await ask<number | undefined>(meta.get('term'))) ?? 0
+  if (newest > term) throw new StoreConflict(`a leader of term ${newest} has taken over from term ${term}`)
 }
 
 /** Sequences `first` and on are refused. */
