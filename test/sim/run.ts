@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
 import { simulateTabs, TAB_KINDS } from './browser/tabs.ts'
 import { type Campaign, campaign, hashOf, succeeded, tellCampaign } from './campaign.ts'
 import { KINDS } from './kinds.ts'
@@ -12,6 +13,9 @@ import { simulate } from './world.ts'
  * event by event as it happens.
  */
 const WORLDS = { core: { simulate, kinds: KINDS }, tabs: { simulate: simulateTabs, kinds: TAB_KINDS } }
+
+// Histories are short-lived: with room for some of them, most of what they leave never reaches the slow collector.
+setFlagsFromString('--max-semi-space-size=32')
 
 const { values } = parseArgs({
   options: {
