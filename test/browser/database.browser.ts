@@ -19,6 +19,17 @@ test('a handle that the browser has killed is replaced, and the work is done onc
   expect(lost).not.toHaveBeenCalled()
 })
 
+test('a transaction that the browser has given up, since its tab stood still in the middle, is tried again', async () => {
+  const { database, lost } = open()
+  // What Chromium says to who has kept others waiting for a minute.
+  failTransactions(1, 'TimeoutError')
+
+  await put(database, 'a', 1)
+
+  expect(await get(database, 'a')).toBe(1)
+  expect(lost).not.toHaveBeenCalled()
+})
+
 test('work that awaits something else than its transaction is told, and never taken for done', async () => {
   const { database } = open()
 
@@ -96,6 +107,17 @@ test('an open that never answers is given up', async () => {
   expect(lost).toHaveBeenCalledTimes(1)
 })
 
+test('a tab that stood still while its database was opened has it all the same', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  const { database, lost } = open()
+
+  const writing = put(database, 'a', 1)
+  vi.advanceTimersToNextTimer() // which is due when it goes on, before it hears anything
+
+  await writing
+  expect(lost).not.toHaveBeenCalled()
+})
+
 test('nothing of a transaction is written whose work fails', async () => {
   const { database, lost } = open()
 
@@ -151,11 +173,11 @@ function open() {
   return { name, lost, database }
 }
 
-function failTransactions(times: number): void {
+function failTransactions(times: number, name = 'InvalidStateError'): void {
   const original = IDBDatabase.prototype.transaction
   let left = times
   vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...args) {
-    if (left-- > 0) throw new DOMException('The handle was killed', 'InvalidStateError')
+    if (left-- > 0) throw new DOMException('The handle was killed', name)
     return original.apply(this, args)
   })
 }

@@ -94,6 +94,24 @@ test('a tab that finds no room when it becomes the home of local topics is their
   expect(errors.map(({ code }) => code)).toEqual(['store_full'])
 })
 
+test('a tab that opens where there is no room joins the others, and stores again once there is some', async () => {
+  const { mess, name } = client()
+  await mess.topic(TOPIC).publish('before')
+  const full = vi.spyOn(IDBObjectStore.prototype, 'put').mockImplementation(() => {
+    throw new DOMException('No room', 'QuotaExceededError')
+  })
+
+  const { mess: other, errors } = client(name)
+  const { messages } = await other.topic(TOPIC).history()
+
+  expect(messages.map(({ data }) => data)).toEqual(['before'])
+  expect(other.status.role).toBe('follower')
+  await expect(other.topic(TOPIC).publish('too much')).rejects.toMatchObject({ code: 'store_full' })
+  full.mockRestore()
+  expect((await other.topic(TOPIC).publish('after')).offset).toBe(1)
+  expect(errors.map(({ code }) => code)).toEqual(['store_full'])
+})
+
 test('when somebody empties the database, what is published from then on is stored and sent', async () => {
   const { mess } = client()
   await mess.topic(TOPIC).publish('before')

@@ -166,6 +166,47 @@ test('when the quota is full, what does not fit is refused by name, and what was
   expect(sent.at(-1)).toBe('room')
 })
 
+test('where there is no room at all when a browser starts, what it has stored is sent all the same', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const server = await runServer({ ALLOWED_ORIGINS: pages.url })
+  onTestFinished(() => server.end())
+  await server.kill()
+  const folder = profile()
+  const before = await browserIn(folder)
+  await (await tab(before, pages)).evaluate(
+    async ([url, topic]) => {
+      const mess = sdk.createMess({ url, user: 'ana', token: async () => (await fetch('/token/ana')).text() })
+      await mess.topic(topic).publish('stored').stored
+    },
+    [server.url, TOPIC] as const,
+  )
+  await before.close()
+  await server.restart()
+  const after = await browserIn(folder)
+  const page = await tab(after, pages)
+  const cdp = await after.newCDPSession(page)
+  await cdp.send('Storage.overrideQuotaForOrigin', { origin: new URL(pages.url).origin, quotaSize: 1 })
+
+  const { data, status, code } = await page.evaluate(
+    async ([url, topic]) => {
+      const mess = sdk.createMess({ url, user: 'ana', token: async () => (await fetch('/token/ana')).text() })
+      const sent = new Promise((resolve) => mess.topic(topic).subscribe(({ data }) => resolve(data), { from: 'start' }))
+      const code = await mess
+        .topic(topic)
+        .publish('too much')
+        .catch((error) => error.code)
+      return { data: await sent, status: mess.status, code }
+    },
+    [server.url, TOPIC] as const,
+  )
+
+  expect(data).toBe('stored')
+  expect(status).toMatchObject({ storage: 'full', role: 'leader' })
+  expect(code).toBe('store_full')
+})
+
 test('when the browser closes the database in the middle of writing, all is stored and sent once, in order', {
   timeout: LONG_MS,
 }, async () => {

@@ -32,7 +32,7 @@ export interface Played {
   readonly plan: Plan
   readonly verdict: Verdict
   readonly history: readonly HistoryEvent[]
-  /** All that pages told, and which of their lives. */
+  /** All that pages told, when, and in which of their lives; where they did not come to rest, also how each stands. */
   readonly told: readonly string[]
   /** What went wrong beside the promises: an error that no page caught. */
   readonly troubles: readonly string[]
@@ -83,14 +83,16 @@ export async function playHistory(plan: Plan, browser: Chromium): Promise<Played
     const codes = world.events.flatMap(({ event }) =>
       event.e === 'trouble' || event.e === 'ended' ? `${event.e} ${event.code}` : [],
     )
-    return { plan, verdict, history, told: toldBy(world), troubles: world.troubles, codes, restedMs }
+    const looks = restedMs > REST_MS ? await Promise.all(world.open.map((tab) => tab.look())) : []
+    const told = [...toldBy(world), ...looks.map((look) => JSON.stringify(look))]
+    return { plan, verdict, history, told, troubles: world.troubles, codes, restedMs }
   } finally {
     await world.end()
   }
 }
 
 const toldBy = ({ events }: World): string[] =>
-  events.map(({ life, event }) => JSON.stringify({ life: life?.options.name, ...event }))
+  events.map(({ atMs, life, event }) => JSON.stringify({ atMs, life: life?.options.name, ...event }))
 
 type Lasting = Map<FaultKind, () => Promise<void>>
 
@@ -162,6 +164,8 @@ async function drain(world: World, { alone }: Plan): Promise<{ ending: Ending; r
   if (alone) for (const tab of world.open) if (tab.profile.name === 'one') await world.close(tab)
   const fresh = await world.openTab()
   await world.openSecondProfile({ again: true })
+  // Most of what is published has to arrive, or nothing is shown; and how much died with its tab was a matter of speed.
+  world.publish(fresh, world.unacked)
   for (const tab of world.open) world.publish(tab, AFTERWARDS)
   for (const tab of world.open) {
     await tab.resync()
@@ -214,12 +218,13 @@ function openOnes(world: World): number {
 /** Those that should have everything, and what each wants next. */
 function subscriptionsOf(world: World): (readonly [sub: string, next: number])[] {
   const next = new Map<string, number>()
-  for (const { life } of world.sharing) {
-    next.set(life.options.name, 0)
-    if (life.options.resume) next.set(life.options.resume.sub, 0)
+  const lives = new Set(world.sharing.map(({ life }) => life))
+  for (const { options } of lives) {
+    next.set(options.name, 0)
+    if (options.resume) next.set(options.resume.sub, 0)
   }
   for (const { life, event } of world.events) {
-    if (!life?.alive || !('sub' in event)) continue
+    if (!life || !lives.has(life) || !('sub' in event)) continue
     if (event.e === 'deliver') next.set(event.sub, event.offset + 1)
     else if (event.e === 'start') next.set(event.sub, event.next)
     // The place may be taken by a page that is still on its way out, or the position be lost with the storage.
@@ -265,5 +270,5 @@ function settled(world: World, { refused }: Ending): HistoryEvent[] {
 }
 
 function isOfHistory(event: Told): event is HistoryEvent {
-  return !['named', 'memory', 'role', 'ended', 'trouble'].includes(event.e)
+  return !['named', 'memory', 'role', 'ended', 'trouble', 'console'].includes(event.e)
 }

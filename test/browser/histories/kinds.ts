@@ -92,7 +92,7 @@ export const FAULTS = {
   },
   'database upgraded by another build': async (world) => {
     const tab = pick(world)
-    return tab !== undefined && (await tab.ask<number>('life.upgrade()')) > 0
+    return tab !== undefined && !tab.life.lostStorage && (await tab.ask<number>('life.upgrade()')) > 0
   },
   'storage lost in a tab': async (world) => {
     const tab = pick(world)

@@ -49,7 +49,7 @@ class Life {
         ? {}
         : { url, user: 'ana', token: ({ why }) => this.#token(why), reconnect: { minMs: 20, maxMs: 200 } },
     )
-    this.#mess.on('error', ({ code }) => this.#tell({ e: 'trouble', code }))
+    this.#mess.on('error', ({ code, cause }) => this.#tell({ e: 'trouble', code, cause: String(cause) }))
     this.#mess.on('status', ({ role }) => {
       if (role !== this.#role) this.#tell({ e: 'role', role })
       this.#role = role
@@ -104,6 +104,13 @@ class Life {
     const entries = await this.#mess.outbox.list()
     const waiting = entries.filter(({ state }) => state === 'waiting').length
     return { connection, waiting, refused: entries.flatMap(({ id, state }) => (state === 'refused' ? id : [])) }
+  }
+
+  /** For whoever wants to know why nothing moves. Locks are those of all tabs. */
+  async look() {
+    const { held = [], pending = [] } = await navigator.locks.query()
+    const names = (locks: LockInfo[]) => locks.map(({ name }) => name)
+    return { life: this.name, status: this.#mess.status, held: names(held), pending: names(pending) }
   }
 
   /** Forwards or backwards: two ways of reading that have to agree. */
@@ -204,7 +211,7 @@ class Life {
     if (error instanceof RefusedError) this.#tell({ e: 'fault', kind: 'message refused' })
     else if (error.code === 'store_full') this.#tell({ e: 'fault', kind: 'quota exhausted' })
     if (error instanceof RefusedError || NO_ROOM.includes(error.code)) this.#tell({ e: 'refused', id })
-    else this.#tell({ e: 'trouble', code: error.code ?? String(error), id })
+    else this.#tell({ e: 'trouble', code: error.code ?? String(error), cause: String(error.cause), id })
   }
 
   async #token(why: string): Promise<string> {

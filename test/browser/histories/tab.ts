@@ -31,7 +31,8 @@ export interface LifeRecord {
   lostDisk: boolean
 }
 
-export type Hear = (life: LifeRecord, told: Told) => void
+/** @param life none before a page begins to live */
+export type Hear = (life: LifeRecord | undefined, told: Told) => void
 
 /** A tab of a browser: open, or stopped with SIGSTOP, or on another page with this one in the back/forward cache, or gone. */
 export class Tab {
@@ -57,6 +58,7 @@ export class Tab {
     page.on('pageerror', trouble)
     const session = await page.context().newCDPSession(page)
     const tab = new Tab(profile, page, session, hear)
+    page.on('console', (message) => hear(tab.#life, { e: 'console', text: message.text() }))
     session.on('Runtime.bindingCalled', ({ payload }) => tab.#told(JSON.parse(payload) as Batch))
     await session.send('Runtime.enable')
     await session.send('Runtime.addBinding', { name: 'tell' })
@@ -109,6 +111,11 @@ export class Tab {
 
   status(): Promise<State> {
     return this.ask('life.state()')
+  }
+
+  /** For whoever wants to know why nothing moves. */
+  look(): Promise<object> {
+    return this.ask('life.look()')
   }
 
   log(reverse: boolean): Promise<FinalLog> {

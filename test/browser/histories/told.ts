@@ -36,7 +36,9 @@ export type Told =
   /** A subscription ended by itself. */
   | { readonly e: 'ended'; readonly sub: string; readonly code: string }
   /** An `error` event, or a receipt that failed otherwise than by a refusal. */
-  | { readonly e: 'trouble'; readonly code: string; readonly id?: string }
+  | { readonly e: 'trouble'; readonly code: string; readonly cause: string; readonly id?: string }
+  /** What the browser, or a page, wrote to the page's console. */
+  | { readonly e: 'console'; readonly text: string }
 
 /** So much of it at once; `at` counts what was told before. */
 export interface Batch {

@@ -1,6 +1,5 @@
 import type { BrowserContext } from 'playwright-core'
 import type { Random } from '../../sim/random.ts'
-import type { HistoryEvent } from '../../support/checker/history.ts'
 import { makeToken, runServer, type TestServer } from '../../support/server.ts'
 import { type Pages, servePages } from '../pages.ts'
 import type { Chromium } from './chromium.ts'
@@ -32,7 +31,7 @@ export class World {
   readonly browser: Chromium
   readonly pages: Pages
   readonly server: TestServer | undefined
-  readonly events: { readonly life: LifeRecord | undefined; readonly event: Told }[] = []
+  readonly events: { readonly atMs: number; readonly life: LifeRecord | undefined; readonly event: Told }[] = []
   readonly lives: LifeRecord[] = []
   readonly tabs = new Set<Tab>()
   /** What no page may do. */
@@ -70,8 +69,8 @@ export class World {
 
   // ---- the record
 
-  record(event: HistoryEvent, life?: LifeRecord): void {
-    this.events.push({ life, event })
+  record(event: Told, life?: LifeRecord): void {
+    this.events.push({ atMs: Math.round(performance.now()), life, event })
   }
 
   fault(kind: string): void {
@@ -91,6 +90,11 @@ export class World {
       orders.push({ ...note, sly })
     }
     tab.publish(orders)
+  }
+
+  /** How many were published and not acked, for whatever reason. */
+  get unacked(): number {
+    return this.#published - this.#acked
   }
 
   /** Until so many more are acked, which may never come. */
@@ -131,7 +135,7 @@ export class World {
       profile,
       (life, event) => {
         if (event.e === 'acked') this.#acked++
-        this.events.push({ life, event })
+        this.record(event, life)
       },
       (error) => this.troubles.push(String(error.stack)),
     )
