@@ -21,6 +21,7 @@ const COMMANDS = {
   'faults:browser': 'test/browser/run.ts',
   hostile: 'test/hostile/run.ts',
   fuzz: 'test/hostile/fuzz.ts',
+  'acl:vectors': 'test/acl/run.ts',
 }
 const STOP_MS = 10_000
 
