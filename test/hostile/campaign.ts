@@ -71,7 +71,9 @@ export async function playCorpus(): Promise<CorpusResult> {
       await during
       await beat()
       byAnswer[observed] = (byAnswer[observed] ?? 0) + 1
-      if (observed !== expected) failures.push(`${one.name}: ${observed} instead of ${expected} (${one.rule})`)
+      const thrownAway = 'deaf' in one && one.deaf && observed === tell({ ended: true })
+      if (observed !== expected && !thrownAway)
+        failures.push(`${one.name}: ${observed} instead of ${expected} (${one.rule})`)
       const problems = witnesses.flatMap((witness) => witness.problems())
       if (problems.length > 0) {
         failures.push(`${one.name}: ${problems.join('; ')}`)

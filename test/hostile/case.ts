@@ -32,6 +32,8 @@ export interface FrameCase extends CaseBase {
   readonly fresh?: true
   /** Nothing may be sent behind it: what it began does not end. */
   readonly open?: true
+  /** It goes on talking to a socket that is closing: the answer is sent, and a TCP reset may throw it away on its way. */
+  readonly deaf?: true
   /** Stood in the frame, and must come back from the log just so. */
   readonly stored?: string
 }

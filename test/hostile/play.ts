@@ -124,11 +124,13 @@ export class Player {
   /** What came back for the last frame of a case. */
   async #answer(wire: Wire, { as, open, rule }: FrameCase): Promise<string> {
     if (open) return wire.peek() ? 'something' : tell({ ignored: true })
-    wire.text(
-      as === 'stranger'
-        ? request('hello', { versions: [PROTOCOL.current] }, { id: FENCE })
-        : request('unsubscribe', { topic: TARGET, subscription: 0xffff_ffff }, { id: FENCE }),
-    )
+    // Whatever comes behind a Close only makes TCP throw the answer away.
+    if (rule !== 'closing')
+      wire.text(
+        as === 'stranger'
+          ? request('hello', { versions: [PROTOCOL.current] }, { id: FENCE })
+          : request('unsubscribe', { topic: TARGET, subscription: 0xffff_ffff }, { id: FENCE }),
+      )
     const silent = rule === 'creditIgnored' || rule === 'unfinished'
     let last: string | undefined
     let farewell: string | undefined

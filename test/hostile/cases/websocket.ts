@@ -11,6 +11,7 @@ export function websocketCases(): Case[] {
   const alone = (rule: RuleName, name: string, ...send: Buffer[]): Case => ws(rule, name, send, { fresh: true })
   const open = (name: string, ...send: Buffer[]): Case =>
     ws('unfinished', `${name}, and no more`, send, { fresh: true, open: true })
+  const deaf = (name: string, ...send: Buffer[]): Case => ws('closing', name, send, { fresh: true, deaf: true })
   const withBytes = (...bytes: number[]): Buffer => {
     const [before = '', after = ''] = request('hello', { versions: [1], client: '@' }).split('@')
     return frame(1, Buffer.concat([Buffer.from(before), Buffer.from(bytes), Buffer.from(after)]))
@@ -45,9 +46,9 @@ export function websocketCases(): Case[] {
     alone('closing', 'a Close with a reason that is no UTF-8', closeFrame(1000, Buffer.from([0xff, 0xfe]))),
     alone('closing', 'a Close with a reason too long', closeFrame(1000, 'x'.repeat(200))),
     alone('closing', 'a Close inside a text', frame(1, '{', { fin: false }), closeFrame(1000)),
-    alone('closing', 'two Closes', closeFrame(1000), closeFrame(4000)),
-    alone('closing', 'a frame behind a Close', closeFrame(1000), frame(1, HELLO)),
-    alone('closing', 'garbage behind a Close', closeFrame(1000), Buffer.from('GET / HTTP/1.1\r\n\r\n')),
+    deaf('two Closes', closeFrame(1000), closeFrame(4000)),
+    deaf('a frame behind a Close', closeFrame(1000), frame(1, HELLO)),
+    deaf('garbage behind a Close', closeFrame(1000), Buffer.from('GET / HTTP/1.1\r\n\r\n')),
     ws('closing', 'a Close before hello', [closeFrame(4000)], { as: 'stranger' }),
 
     alone('tolerated', 'a frame without a mask', frame(1, HELLO, { masked: false })),
