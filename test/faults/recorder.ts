@@ -15,7 +15,8 @@ export class HistoryRecorder {
 
   /** What another process wrote down. */
   merge(events: readonly Stamped[]): void {
-    this.#events.push(...events)
+    // One by one: as arguments of one call they would not fit on the stack.
+    for (const event of events) this.#events.push(event)
   }
 
   fault(kind: string): void {
