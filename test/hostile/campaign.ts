@@ -41,6 +41,7 @@ const OF_THE_RUNTIME = [
   /Handler does not export a connect\(\) function/,
   /expected !currentlySending; another message send is already in progress/,
   /WebSocket protocol error; protocolError\.statusCode = 100[29]/,
+  /^protocolError\.description = /,
   /warning: NOSENTRY SQLite alarm handler canceled with requestScheduledAlarm/,
   /^stack: (\S*workerd@\w+ ?)+; sentryErrorContext/,
 ]
