@@ -44,6 +44,8 @@ const OF_THE_RUNTIME = [
   /^protocolError\.description = /,
   /warning: NOSENTRY SQLite alarm handler canceled with requestScheduledAlarm/,
   /^stack: (\S*workerd@\w+ ?)+; sentryErrorContext/,
+  // What is kept of the log may begin in the middle of such a line.
+  /^\S*@\w+; sentryErrorContext = jsgInternalError; wdErrId = \w+$/,
 ]
 
 /** All cases, one after the other, while two pairs of healthy clients go on: one on the topic under attack, one on another. */
