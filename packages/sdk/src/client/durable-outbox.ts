@@ -85,7 +85,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
         for (const name of topics) this.#topic(name).wrote(rows.filter(({ topic }) => topic === name))
       },
       refused: events.refused,
-      report: events.report,
+      report: (error) => this.report(error),
     })
     bus.on('added', ({ topics, rows }) => {
       this.#watching?.look(topics)
@@ -130,6 +130,8 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#store = undefined
     const memory = new MemoryOutbox(this.#events)
     this.#memory = memory
+    // Who watches goes on watching there.
+    memory.watching = this.#watching
     this.#own.giveUp((own) => memory.adopt(own.topic, own, () => this.#topic(own.topic).changed()))
     this.#known.resolve()
   }
@@ -325,7 +327,10 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   }
 
   report(error: unknown): void {
+    if (this.#closed) return
     this.#events.report(failureOf(error))
+    // It may have changed where messages are kept, and how many wait.
+    this.#tell()
   }
 
   #acked(acks: readonly AckRange[]): void {

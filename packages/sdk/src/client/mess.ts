@@ -122,6 +122,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   let closing: Promise<{ unsent: number }> | undefined
   let closed = false
   let ending: AbortController | undefined
+  let forgetting = false
   let telling = false
 
   const report = (error: MessError): void => {
@@ -235,6 +236,8 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     })
 
   const close = (waitMs: number, forget = false): Promise<{ unsent: number }> => {
+    // Also where it is closing already.
+    forgetting ||= forget
     closing ??= (async () => {
       if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
       const { unsent } = status()
@@ -246,7 +249,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       for (const channel of channels.values()) channel.close()
       tokens.close()
       parts?.outbox.close()
-      await parts?.close(forget)
+      await parts?.close(forgetting)
       emitter.emit('status', status())
       return { unsent }
     })()
@@ -257,6 +260,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     const { outbox } = use()
     if (unsent !== 'discard' && (await outbox.list()).length > 0)
       throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
+    use()
     await close(0, true)
   }
 

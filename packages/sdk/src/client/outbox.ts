@@ -128,7 +128,7 @@ export class MemoryOutbox implements OutboxBackend {
     }
     this.#count++
     this.#bytes = bytes
-    if (this.#count === 1) this.#events.counted()
+    this.#events.counted()
   }
 
   uncount(held: Held): void {

@@ -180,7 +180,7 @@ export class OwnMessages {
       if (fate === 'waiting') return
       const { id } = stored[i] as Own
       if (fate === 'lost') this.#take(id)?.receipt.fail(failureOf(fate))
-      else if ('code' in fate) this.refused([fate])
+      else if ('topic' in fate) this.refused([fate])
       else this.acked([fate])
     })
     return found.includes('waiting')

@@ -11,8 +11,8 @@ export interface ReplicaFeedOptions {
   readonly topic: string
   readonly last: number
   readonly database: Database
-  /** Opens a link to the tab that keeps the copy. */
-  readonly open: (events: Parameters<OpenLink>[2]) => Link
+  /** Opens a link to the tab that keeps the copy, if there is any. */
+  readonly open: (events: Parameters<OpenLink>[2]) => Link | undefined
   readonly events: FeedEvents
 }
 
@@ -43,13 +43,14 @@ export class ReplicaFeed implements Feed {
         this.#work = this.#work
           .then(() => this.#hear(JSON.parse(text) as ReplicaNews))
           .catch(complain)
-          .then(() => link.send('taken'))
+          .then(() => link?.send('taken'))
       },
       lost: () => {
         if (this.#link === link) this.#open()
       },
     })
     this.#link = link
+    if (!link) this.#options.events.ended()
   }
 
   async #hear({ epoch, next, added, gone }: ReplicaNews): Promise<void> {

@@ -51,6 +51,8 @@ export class TabParts implements Parts {
   readonly #server: OpenLink | undefined
   /** How the leader is connected; what it did not tell of is not known. */
   readonly #uplinks = new Map<string, TopicConnection>()
+  /** How this tab's own links stand. */
+  readonly #reaches = new Map<string, TopicConnection>()
   readonly #relays = new Map<string, Relay>()
   readonly #replicas = new Map<string, ReplicaHome>()
   readonly #started: Promise<void>
@@ -97,7 +99,15 @@ export class TabParts implements Parts {
       waits: () => this.#election.wait(),
       overtaken: () => this.#election.overtaken(),
     })
-    bus.on('forget', () => events.forgotten())
+    bus.on('forget', () => {
+      // What is written from now on would outlive the user.
+      this.#database?.close()
+      events.forgotten()
+    })
+    // Whoever is new may have no link of its own, and ask for none.
+    bus.on('hello', (_, tab) => {
+      for (const [topic, connection] of this.#reaches) this.#tellUplink(topic, connection, tab)
+    })
     bus.on('uplink', ({ topic, connection }) => {
       this.#uplinks.set(topic, connection as TopicConnection)
       events.counted()
@@ -123,7 +133,12 @@ export class TabParts implements Parts {
 
   /** A topic's own link has changed. */
   connected(topic: string, connection: TopicConnection): void {
-    if (!this.local && this.#election.leading) this.#bus.post('uplink', { topic, connection })
+    this.#reaches.set(topic, connection)
+    this.#tellUplink(topic, connection)
+  }
+
+  #tellUplink(topic: string, connection: TopicConnection, to?: string): void {
+    if (!this.local && this.#election.leading) this.#bus.post('uplink', { topic, connection }, to)
   }
 
   storage(): Status['storage'] {
@@ -277,10 +292,12 @@ export class TabParts implements Parts {
     events: FeedEvents,
   ): Promise<Feed | undefined> {
     await this.#started
-    if (this.local || this.#alone) return undefined
+    if (this.local) return undefined
     const { ReplicaFeed } = await import('./replica-feed.ts')
+    if (this.#alone) return undefined
     const database = this.#database as Database
-    const open = (linkEvents: LinkEvents): Link => this.open(`${COPY}${maxMessages} ${topic}`, undefined, linkEvents)
+    const open = (linkEvents: LinkEvents): Link | undefined =>
+      this.#alone ? undefined : this.open(`${COPY}${maxMessages} ${topic}`, undefined, linkEvents)
     return new ReplicaFeed({ topic, last, database, open, events })
   }
 

@@ -162,11 +162,13 @@ export function makeTopic<I, O>(
     },
     view(listener, { last = replica?.maxMessages ?? 100, signal } = {}) {
       checkCount(last, 'last')
+      // A topic that is shown is one whose connection counts.
+      host.channel(name)
       const abort = new AbortController()
       const stop = (): void => abort.abort()
       for (const end of [host.ended, signal]) {
         if (end?.aborted) stop()
-        else end?.addEventListener('abort', stop, { once: true })
+        else end?.addEventListener('abort', stop, { once: true, signal: abort.signal })
       }
       // Loaded by who shows something.
       const ready = import('./view.ts').then(({ Viewing }) =>

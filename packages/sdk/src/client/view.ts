@@ -32,6 +32,8 @@ export interface FeedEvents {
   reset(next: number): void
   add(received: Received, epoch: string): void
   failed(error: MessError): void
+  /** There is no copy any more. */
+  ended(): void
 }
 
 interface Waiting<I> extends Pending<I> {
@@ -53,6 +55,7 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   readonly #ids = new Set<string>()
   #next = 0
   readonly #waiting = new Map<string, Waiting<I>>()
+  #feed: Feed | undefined
   #telling = false
   #stopped = false
 
@@ -71,16 +74,15 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   /** @param signal ends it */
   async start(replica: ReplicaOptions | undefined, signal: AbortSignal): Promise<void> {
     const host = this.#host
-    // A topic that is shown is one whose connection counts.
-    host.channel(this.#topic)
+    if (signal.aborted) return
     const unwatch = host.watch(this.#topic, this, Watching)
-    const feed =
+    this.#feed =
       (replica && (await host.feed(this.#topic, { ...replica, last: this.#last }, this))) ??
       new TopicFeed(host.channel(this.#topic), this.#last, this)
     const stop = (): void => {
       this.#stopped = true
       unwatch()
-      feed.stop()
+      this.#feed?.stop()
     }
     if (signal.aborted) stop()
     else signal.addEventListener('abort', stop, { once: true })
@@ -118,6 +120,11 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
 
   failed(error: MessError): void {
     this.#host.report(error)
+  }
+
+  ended(): void {
+    // What is shown stays until there is something to show instead.
+    if (!this.#stopped) this.#feed = new TopicFeed(this.#host.channel(this.#topic), this.#last, this, true)
   }
 
   // ---- own messages
@@ -173,13 +180,20 @@ class TopicFeed implements Subscriber, Feed {
   readonly #channel: Channel
   readonly #events: FeedEvents
 
-  constructor(channel: Channel, last: number, events: FeedEvents) {
+  #anew: boolean
+
+  /** @param anew in the place of something else */
+  constructor(channel: Channel, last: number, events: FeedEvents, anew = false) {
     this.#channel = channel
     this.#events = events
+    this.#anew = anew
     channel.post({ name: 'subscribe', by: this, from: { last } })
   }
 
-  started(): void {}
+  started({ next }: { next: number }): void {
+    if (this.#anew) this.#events.reset(next)
+    this.#anew = false
+  }
 
   batch(batch: DeliverParams, epoch: string): void {
     this.#events.add(batch, epoch)

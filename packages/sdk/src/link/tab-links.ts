@@ -82,7 +82,8 @@ export class TabLinks {
   /** Another tab leads now, or this one. Whoever wants a link opens it anew. */
   renew(lead?: Lead): void {
     this.#lead = lead
-    this.#incoming.clear()
+    // Homes that outlive the lead, as clients of a server do, would go on for links that nobody listens to.
+    for (const key of [...this.#incoming.keys()]) this.#end(key)
     for (const link of [...this.#outgoing.keys()]) this.#lose(link)
   }
 

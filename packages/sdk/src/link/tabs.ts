@@ -60,9 +60,11 @@ export class TabBus {
   open(name: string): void {
     this.close()
     this.#channel = new BroadcastChannel(name)
-    this.#channel.onmessage = ({ data }: MessageEvent<Envelope>) => {
-      const { v, kind, from, to, body } = data
-      if (v !== VERSION || (to !== undefined && to !== this.id)) return
+    this.#channel.onmessage = ({ data }: MessageEvent<Envelope | null>) => {
+      // Whoever else is on the origin may say anything here.
+      if (data?.v !== VERSION) return
+      const { kind, from, to, body } = data
+      if (to !== undefined && to !== this.id) return
       for (const known of this.#listeners) if (known.kind === kind) known.listener(body, from)
     }
   }

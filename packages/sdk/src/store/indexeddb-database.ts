@@ -100,7 +100,11 @@ export class Database {
     for (let tries = 1; ; tries++) {
       if (this.#closed) throw this.#closed.error
       try {
-        this.#opening ??= this.#open()
+        this.#opening ??= this.#open().catch((error) => {
+          // Also one that failed for want of room is tried anew.
+          this.#opening = undefined
+          throw error
+        })
         return await transact(begin(await this.#opening), stores, (opened) => work(opened, tries > 1))
       } catch (error) {
         const { name } = error as Error

@@ -7,6 +7,8 @@ import {
   type AckRange,
   type Counter,
   covers,
+  type Decided,
+  isNewer,
   known,
   type Refusal,
   type RefusedMessage,
@@ -110,10 +112,14 @@ export class IndexedDBOutbox {
 
   /** Counters and rows of all topics, or of one from a sequence on. */
   read(topic?: string, from?: number): Promise<{ counters: readonly Counter[]; rows: readonly Row[] }> {
-    return this.#database.read(['topics', 'outbox'], async ({ topics, outbox }) => ({
-      counters: (await ask<Counter[]>(topics.getAll(topic))).map(known) as Counter[],
-      rows: await rowsIn(outbox, topic, from),
-    }))
+    return this.#database.read(['topics', 'outbox'], async ({ topics, outbox }) => {
+      const counters = await ask<Counter[]>(topics.getAll(topic))
+      const rows = await rowsIn(outbox, topic, from)
+      const newer = [...counters, ...rows].filter(isNewer).map(({ topic }) => topic)
+      // A topic that a newer build has written to is left to it; the others go on.
+      const ours = ({ topic }: Counter | Row): boolean => !newer.includes(topic)
+      return { counters: counters.filter(ours), rows: rows.filter(ours) }
+    })
   }
 
   counters(): Promise<Counter[]> {
@@ -182,7 +188,7 @@ export class IndexedDBOutbox {
         const placed = (await rowsIn(stores.outbox)).filter((row) => covers(row, origin, 1))
         return placed[0] || (await isKnown(stores, { origin, number: 1 })) ? placed : undefined
       }
-      stores.refused.delete(id)
+      await decided(stores, refused)
       const { topic, line, key } = refused
       return this.#place(stores, { topic, origin, number: 1, keys: [key], lines: [line] })
     })
@@ -190,9 +196,9 @@ export class IndexedDBOutbox {
 
   /** @returns whether it was set aside */
   discard(id: string): Promise<boolean> {
-    return this.#database.write(['refused'], 'relaxed', async ({ refused }) => {
-      const found = await ask(refused.getKey(id))
-      refused.delete(id)
+    return this.#database.write(['acks', 'refused'], 'relaxed', async (stores) => {
+      const found = await ask<RefusedMessage | undefined>(stores.refused.get(id))
+      if (found) await decided(stores, found)
       return found !== undefined
     })
   }
@@ -213,14 +219,14 @@ export class IndexedDBOutbox {
       const whole = (await ask(meta.get('outbox'))) === this.#id
       const found: Found[] = []
       let rows: Row[] = []
-      let ring: AckRange[] = []
+      let ring: (AckRange | Decided)[] = []
       let settled = 0
       let read: string | undefined
       for (const { topic, id, origin, number } of sought) {
         if (topic !== read) {
           rows = await rowsIn(outbox, topic)
           settled = (await ask<Counter | undefined>(topics.get(topic)))?.settled ?? 0
-          ring = (await ask<AckRange[] | undefined>(acks.get(topic))) ?? []
+          ring = (await ask<typeof ring | undefined>(acks.get(topic))) ?? []
           read = topic
         }
         const isIn = (range: Pick<Row, 'origin' | 'number' | 'count'>) => covers(range, origin, number)
@@ -231,6 +237,17 @@ export class IndexedDBOutbox {
       return found
     })
   }
+}
+
+/** No more to be decided about. Its tab may not have heard of the refusal yet, and would take what is gone for stored. */
+async function decided({ acks, refused }: Pick<Stores, 'acks' | 'refused'>, message: RefusedMessage): Promise<void> {
+  const { id, topic, code, message: why } = message
+  const dash = id.lastIndexOf('-')
+  const place = { origin: id.slice(0, dash), number: +id.slice(dash + 1), count: 1 }
+  const decision: Decided = { id, topic, code, message: why, ...place }
+  const ring: unknown[] = (await ask(acks.get(topic))) ?? []
+  acks.put([...ring, decision].slice(-CLIENT_LIMITS.outboxAcks), topic)
+  refused.delete(id)
 }
 
 async function fence(meta: IDBObjectStore, term: number): Promise<void> {

@@ -47,6 +47,9 @@ export interface Refusal {
   readonly message: string
 }
 
+/** One that was set aside, and is not any more. Stands among the acks. */
+export interface Decided extends Refusal, Pick<AckRange, 'origin' | 'number' | 'count'> {}
+
 export interface RefusedMessage extends Refusal {
   readonly v: 1
   readonly line: string
@@ -56,9 +59,11 @@ export interface RefusedMessage extends Refusal {
 /** One stretch of memory for a page of rows, whatever is in them. */
 const PAGE_ROWS = 100
 
+export const isNewer = ({ v }: { readonly v: number }): boolean => v !== 1
+
 /** @throws if a later version wrote it: it is left as it is */
 export function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
-  if (record && record.v !== 1) throw new Error(`a record of version ${record.v}, written by a newer build`)
+  if (record && isNewer(record)) throw new Error(`a record of version ${record.v}, written by a newer build`)
   return record
 }
 
@@ -77,7 +82,7 @@ export async function rowsIn(outbox: IDBObjectStore, topic?: string, from?: numb
   let range = whole
   for (;;) {
     const page: Row[] = await ask(outbox.getAll(range, PAGE_ROWS))
-    for (const row of page) rows.push(known(row) as Row)
+    for (const row of page) rows.push(topic === undefined ? row : (known(row) as Row))
     const last = page.at(-1)
     if (!last || page.length < PAGE_ROWS) return rows
     const after = [last.topic, last.first]
