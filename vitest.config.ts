@@ -3,6 +3,7 @@ import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { chromiumArgs, chromiumPath } from './scripts/chromium.mjs'
 import { Failure } from './scripts/project.mjs'
+import { OPEN_TO_ALL } from './test/support/policy.ts'
 import { canMount } from './test/support/small-disk.ts'
 
 const reporters = ['default', ...(process.env.MESSKIT_COUNTS ? ['./scripts/count-reporter.mjs'] : [])]
@@ -27,7 +28,12 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { bindings: { POLICY: OPEN_TO_ALL } },
+          }),
+        ],
         test: {
           name: 'workerd',
           include: ['test/**/*.workerd.ts', 'packages/edge/**/*.workerd.ts'],

@@ -67,7 +67,14 @@ const GROUPS = [
       user_mismatch:
         'Make a client per user: `createMess({ user })` and the token’s `sub` must be equal. A live link can only be renewed for the same issuer and subject.',
       forbidden_origin: 'Add the page’s origin to `ALLOWED_ORIGINS`.',
-      forbidden: 'The server closed the link for good and said no more. Reserved for permissions.',
+      forbidden:
+        'No rule or grant lets this user do it; ask an administrator, who can ask the server why (`POST /v1/admin/explain`). A topic that does not exist is answered in the same way.',
+      access_changed: 'Nothing: the SDK connects anew and goes on with what the user may still do.',
+      policy_unavailable: 'Nothing: the SDK connects anew. If it lasts, look at the server’s log.',
+      policy_invalid: 'Correct the lines that `problems` names. The policy from before still counts.',
+      version_conflict: 'Read the newest version, make the change there, and send it with that `ifVersion`.',
+      not_held:
+        'Let somebody do it who holds the rights in question. An administrator who is not named in `ADMINS` cannot take `admin` from themselves.',
     },
   },
   {

@@ -218,7 +218,7 @@ function converse() {
     now: () => now,
     newEpoch: () => makeEpoch(STARTED_AT, () => 0.3),
   })
-  const identity = { key: 'issuer user', user: 'ana', expiresAt: STARTED_AT + TOKEN_MS }
+  const identity = { key: 'issuer user', user: 'ana', rights: 65_535, expiresAt: STARTED_AT + TOKEN_MS }
   const link = home.attach(
     { send: (text) => answers.push(text), close: () => {} },
     { identity, greeted: false, subscriptions: [] },

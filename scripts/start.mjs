@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { buildDemo } from './build-demo.mjs'
 import { bundleWorker } from './bundle.mjs'
 import { onLifelineEnd } from './lifeline.mjs'
-import { Failure, main, privateDir } from './project.mjs'
+import { Failure, inRoot, main, privateDir } from './project.mjs'
 import { startServer } from './serve.mjs'
 
 const DEFAULT_PORT = 8787
@@ -39,6 +39,7 @@ await main(async () => {
       TOKEN_SECRET: secretOf(dataDir),
       TOKEN_ISSUER: 'messkit-development',
       TOKEN_AUDIENCE: 'messkit',
+      POLICY: readFileSync(inRoot('packages/demo/policy.acl'), 'utf8'),
       ALLOWED_ORIGINS: origins.join(','),
     },
   })

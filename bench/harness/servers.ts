@@ -5,6 +5,7 @@ import { SignJWT } from 'jose'
 import { bundleWorker } from '../../scripts/bundle.mjs'
 import { inRoot, privateDir } from '../../scripts/project.mjs'
 import { startServer } from '../../scripts/serve.mjs'
+import { OPEN_TO_ALL } from '../../test/support/policy.ts'
 import type { Contender, Task } from './loader.ts'
 
 /** Stand-alone workerd for each contender, all under the same configuration, each with data of its own. */
@@ -33,7 +34,13 @@ export async function startServers(): Promise<Servers> {
   }
   try {
     const secret = randomBytes(32).toString('base64url')
-    const vars = { TOKEN_SECRET: secret, TOKEN_ISSUER: '', TOKEN_AUDIENCE: '', ALLOWED_ORIGINS: '' }
+    const vars = {
+      TOKEN_SECRET: secret,
+      POLICY: OPEN_TO_ALL,
+      TOKEN_ISSUER: '',
+      TOKEN_AUDIENCE: '',
+      ALLOWED_ORIGINS: '',
+    }
     const messkit = { url: await start('messkit', await bundleWorker(), vars), token: await makeToken(secret) }
     const baseline = { url: await start('baseline', worker(folder, 'naive'), {}), token: '' }
     const bare = { url: await start('bare', worker(folder, 'bare'), {}), token: '' }

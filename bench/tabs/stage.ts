@@ -9,6 +9,7 @@ import { bundleWorker } from '../../scripts/bundle.mjs'
 import { chromiumArgs, chromiumPath } from '../../scripts/chromium.mjs'
 import { inRoot, privateDir } from '../../scripts/project.mjs'
 import { startServer } from '../../scripts/serve.mjs'
+import { OPEN_TO_ALL } from '../../test/support/policy.ts'
 import { makeToken } from '../harness/servers.ts'
 import type { Server } from '../page.ts'
 
@@ -46,7 +47,13 @@ export async function setStage(): Promise<Stage> {
     const site = await servePages()
     ends.push(site.close)
     const secret = randomBytes(32).toString('base64url')
-    const vars = { TOKEN_SECRET: secret, TOKEN_ISSUER: '', TOKEN_AUDIENCE: '', ALLOWED_ORIGINS: site.url }
+    const vars = {
+      TOKEN_SECRET: secret,
+      POLICY: OPEN_TO_ALL,
+      TOKEN_ISSUER: '',
+      TOKEN_AUDIENCE: '',
+      ALLOWED_ORIGINS: site.url,
+    }
     const { url, kill } = await startServer({ bundle: await bundleWorker(), dataDir: join(folder, 'data'), vars })
     ends.push(kill)
     const context = await chromium.launchPersistentContext(join(folder, 'profile'), {

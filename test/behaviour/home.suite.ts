@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { Identity } from '../../packages/sdk/src/broker/machine.ts'
+import { ALL_RIGHTS } from '../../packages/sdk/src/broker/machine.ts'
+import { RIGHTS, type Right } from '../../packages/sdk/src/broker/rights.ts'
 import { splitLines } from '../../packages/sdk/src/protocol/answers.ts'
 import { LINE_BREAK } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
@@ -12,8 +15,8 @@ const SECOND_MS = 1_000
 const DAY_MS = 24 * 3_600_000
 const TIMEOUT_MS = 30_000
 
-const ANA = { key: 'issuer ana', user: 'ana' }
-const BOB = { key: 'issuer bob', user: 'bob' }
+const ANA = { key: 'issuer ana', user: 'ana', rights: ALL_RIGHTS }
+const BOB = { key: 'issuer bob', user: 'bob', rights: ALL_RIGHTS }
 const P = 'publisher_of_test'
 
 /** Large enough for a row of its own. */
@@ -1062,6 +1065,182 @@ export function homeSuite(name: string, stores: Stores): void {
       })
     })
 
+    describe('rights', () => {
+      const may = (...rights: Right[]): Identity => ({
+        ...ANA,
+        rights: rights.reduce((mask, right) => mask | RIGHTS[right], 0),
+      })
+
+      promise('are asked for by everything that has an effect', async (stage) => {
+        const writer = await stage.connect()
+        await writer.append('a', 'b')
+        const nobody = await stage.connect({ identity: may('view') })
+
+        const codes = [
+          await nobody.refusal(nobody.requestAppend('c')),
+          await nobody.refusal(nobody.request('subscribe', { subscription: 1, from: 'start', window: 1_000 })),
+          await nobody.refusal(nobody.request('history', { limit: 1 })),
+        ]
+        nobody.notify('credit', { subscription: 1, through: 1_000 })
+        await writer.append('c')
+        await nobody.fence()
+
+        expect(codes).toEqual(['forbidden', 'forbidden', 'forbidden'])
+        expect(nobody.frames.filter(({ method }) => method !== undefined)).toEqual([])
+        expect((await writer.history()).messages).toEqual(['a', 'b', 'c'])
+      })
+
+      promise('to publish and to subscribe say nothing about each other', async (stage) => {
+        const writer = await stage.connect({ identity: may('publish') })
+        const reader = await stage.connect({ identity: may('subscribe') })
+        const following = await reader.subscribe('now')
+
+        await writer.append('a')
+
+        await following.reaches(1)
+        expect(following.messages).toEqual(['a'])
+        expect(await reader.refusal(reader.requestAppend('b'))).toBe('forbidden')
+      })
+
+      promise('to subscribe show nothing of what was before, wherever it is asked from', async (stage) => {
+        const writer = await stage.connect()
+        await writer.append('a', 'b', 'c')
+        const reader = await stage.connect({ identity: may('subscribe') })
+        const epoch = (await writer.subscribe('now')).epoch
+
+        const starts = [
+          await reader.subscribe('start'),
+          await reader.subscribe({ last: 2 }),
+          await reader.subscribe(makeCursor(epoch, 1)),
+        ]
+        await writer.append('d')
+        for (const start of starts) await start.reaches(4)
+
+        expect(starts.map(({ messages }) => messages)).toEqual([['d'], ['d'], ['d']])
+        expect(starts.map(({ start }) => start.gap)).toEqual([
+          undefined,
+          undefined,
+          { from: 1, to: 3, reason: 'access' },
+        ])
+      })
+
+      promise('to history may begin at an offset', async (stage) => {
+        const writer = await stage.connect()
+        await writer.append('a', 'b', 'c', 'd')
+        const reader = await stage.connect({ identity: { ...may('subscribe', 'history'), historyFrom: 2 } })
+        const epoch = (await writer.subscribe('now')).epoch
+
+        const all = await reader.history()
+        const back = await reader.history({ reverse: true })
+        const below = await reader.history({ from: makeCursor(epoch, 1) })
+        const beforeThat = await reader.history({ from: makeCursor(epoch, 1), reverse: true })
+        const following = await reader.subscribe('start')
+        const resumed = await reader.subscribe(makeCursor(epoch, 0))
+        await Promise.all([following.reaches(4), resumed.reaches(4)])
+
+        for (const page of [all, back, below]) expect(page).toMatchObject({ messages: ['c', 'd'], more: false })
+        expect(below.gap).toEqual({ from: 1, to: 2, reason: 'access' })
+        expect(beforeThat.messages).toEqual([])
+        expect(following.messages).toEqual(['c', 'd'])
+        expect(resumed.messages).toEqual(['c', 'd'])
+        expect(resumed.start.gap).toEqual({ from: 0, to: 2, reason: 'access' })
+      })
+
+      promise('that are taken away end the link before any other frame, also of what is on its way', async (stage) => {
+        const [writer, reader, other] = [
+          await stage.connect(),
+          await stage.connect({ identity: may('subscribe', 'history') }),
+          await stage.connect(),
+        ]
+        await writer.append('before')
+        const [following, staying] = [await reader.subscribe('start'), await other.subscribe('start')]
+        await following.reaches(1)
+        stage.store.flushes.hold()
+        const ack = writer.requestAppend('on its way')
+        await stage.store.flushes.reached()
+
+        reader.judge(may('view'))
+        const told = reader.texts.length
+        stage.store.flushes.release()
+        await writer.result(ack)
+        await writer.append('after')
+        await staying.reaches(3)
+
+        expect(await reader.ended()).toEqual({ code: 4403, reason: 'access_changed' })
+        expect(reader.frames.at(-1)).toMatchObject({
+          method: 'goodbye',
+          params: { code: 'access_changed', retryable: true },
+        })
+        expect(reader.texts).toHaveLength(told)
+        expect(following.messages).toEqual(['before'])
+        expect(staying.messages).toEqual(['before', 'on its way', 'after'])
+      })
+
+      promise('that are taken away while a page is read keep the page back', async (stage) => {
+        const writer = await stage.connect()
+        await writer.append('secret')
+        const reader = await stage.connect({ identity: may('history') })
+        stage.store.reads.hold()
+        const page = reader.request('history', { limit: 10 })
+        await stage.store.reads.reached()
+
+        reader.judge(may('view'))
+        stage.store.reads.release()
+
+        expect(await reader.refusal(page)).toBe('forbidden')
+      })
+
+      promise('that begin later keep older messages back, also those that are being replayed', async (stage) => {
+        const writer = await stage.connect()
+        await writer.append('a', 'b')
+        const reader = await stage.connect({ identity: may('subscribe', 'history') })
+        stage.store.reads.hold()
+        reader.request('subscribe', { subscription: 9, from: 'start', window: 1_000 })
+        await stage.store.reads.reached()
+
+        reader.judge({ ...may('subscribe', 'history'), historyFrom: 2 })
+        stage.store.reads.release()
+
+        expect(await reader.ended()).toMatchObject({ reason: 'access_changed' })
+        expect(reader.texts.join()).not.toContain('"a"')
+      })
+
+      promise('to nothing end the link for good', async (stage) => {
+        const client = await stage.connect({ identity: may('publish') })
+
+        client.judge(may())
+
+        expect(await client.ended()).toEqual({ code: 4516, reason: 'forbidden' })
+      })
+
+      promise('that grow, or shrink where nothing is used, leave the link as it is', async (stage) => {
+        const client = await stage.connect({ identity: may('subscribe') })
+        const following = await client.subscribe('now')
+
+        client.judge(may('subscribe', 'publish', 'history'))
+        const offset = await client.append('mine')
+        client.judge(may('subscribe', 'history'))
+        await following.reaches(1)
+
+        expect(offset).toBe(0)
+        expect(await client.refusal(client.requestAppend('no more'))).toBe('forbidden')
+        expect(client.closed).toBeUndefined()
+      })
+
+      promise('hold for a link that outlived the memory of its home', async (stage) => {
+        const writer = await stage.connect()
+        const client = await stage.connect({ identity: may('subscribe') })
+        await client.subscribe('now')
+        client.judge(may('subscribe', 'view'))
+
+        await stage.hibernate()
+        await writer.append('a')
+
+        expect(await client.refusal(client.requestAppend('b'))).toBe('forbidden')
+        expect(client.closed).toBeUndefined()
+      })
+    })
+
     describe('tokens', () => {
       const authenticate = (token: string) => ({ token })
 
@@ -1091,7 +1270,9 @@ export function homeSuite(name: string, stores: Stores): void {
       })
 
       promise('are renewed on the live link for the same user', async (stage) => {
-        const client = await stage.connect({ identity: { key: 'ana', expiresAt: stage.nowMs + SECOND_MS } })
+        const client = await stage.connect({
+          identity: { key: 'ana', rights: ALL_RIGHTS, expiresAt: stage.nowMs + SECOND_MS },
+        })
 
         const result = await client.result(client.request('authenticate', authenticate(`ana ${stage.nowMs + 5_000}`)))
         stage.nowMs += 2 * SECOND_MS
@@ -1102,7 +1283,7 @@ export function homeSuite(name: string, stores: Stores): void {
       })
 
       promise('of another user are refused, and change nothing', async (stage) => {
-        const client = await stage.connect({ identity: { key: 'ana' } })
+        const client = await stage.connect({ identity: { key: 'ana', rights: ALL_RIGHTS } })
 
         const codes = [
           await client.refusal(client.request('authenticate', authenticate('bob'))),

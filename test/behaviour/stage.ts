@@ -1,5 +1,5 @@
 import { TopicHome } from '../../packages/sdk/src/broker/home.ts'
-import { type Identity, NOBODY } from '../../packages/sdk/src/broker/machine.ts'
+import { ALL_RIGHTS, type Identity, NOBODY } from '../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
 import { fault } from '../../packages/sdk/src/protocol/error-codes.ts'
@@ -54,7 +54,7 @@ export class Stage {
         const [key = '', expiresAt] = token.split(' ')
         return key === 'bad'
           ? fault('token_invalid')
-          : { key, user: key, ...(expiresAt && { expiresAt: Number(expiresAt) }) }
+          : { key, user: key, rights: ALL_RIGHTS, ...(expiresAt && { expiresAt: Number(expiresAt) }) }
       },
       onFailed: (error) => this.failures.push(error),
     })

@@ -86,8 +86,8 @@ export const MUTANTS: readonly Mutant[] = [
     'ofLink.delete(id)',
   ]),
   mutant('subscriptions forgotten in hibernation', `${BROKER}/topic-log.ts`, [
-    'const effects = subscriptions.flatMap((state) => this.#subscriptions.restore(link, state))',
-    'const effects: LogEffect[] = []',
+    'effects.push(...subscriptions.flatMap((state) => this.#subscriptions.restore(may, link, state)))',
+    'effects.push()',
   ]),
   mutant('keys of a cut range out of place', `${BROKER}/range.ts`, [
     'if (keys) cut.keys = keys.slice(from, to)',

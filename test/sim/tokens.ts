@@ -1,4 +1,5 @@
 import type { Identity } from '../../packages/sdk/src/broker/machine.ts'
+import { ALL_RIGHTS } from '../../packages/sdk/src/broker/machine.ts'
 import { type Fault, fault } from '../../packages/sdk/src/protocol/error-codes.ts'
 import type { World } from './world.ts'
 
@@ -47,12 +48,12 @@ export class Issuer {
 
   /** As the edge does, by the clock of the server. */
   verify(token: string | undefined, nowMs: number): Identity | Fault {
-    if (!this.#world.swarm.tokens) return { key: 'issuer user' }
+    if (!this.#world.swarm.tokens) return { key: 'issuer user', rights: ALL_RIGHTS }
     const [user, from, until] = token?.split(' ') ?? []
     if (user === undefined || until === undefined) return fault('token_invalid')
     if (Number(until) <= nowMs) return fault('token_expired')
     if (Number(from) > nowMs + LEEWAY_MS) return fault('token_not_yet_valid')
-    return { key: `issuer ${user}`, user, expiresAt: Number(until) }
+    return { key: `issuer ${user}`, user, rights: ALL_RIGHTS, expiresAt: Number(until) }
   }
 
   #happens(probability: number, kind: string): boolean {

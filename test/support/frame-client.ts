@@ -1,5 +1,5 @@
 import type { Port, TopicHome } from '../../packages/sdk/src/broker/home.ts'
-import type { LinkState } from '../../packages/sdk/src/broker/machine.ts'
+import type { Identity, LinkState } from '../../packages/sdk/src/broker/machine.ts'
 import {
   encodeNotification,
   encodePublish,
@@ -148,6 +148,11 @@ export class FrameClient implements Port {
 
   leave(): void {
     this.#home.detach(this.#link)
+  }
+
+  /** What its user may do has changed. */
+  judge(identity: Identity): void {
+    this.#home.judge(this.#link, identity)
   }
 
   // ---- asking

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { bundleWorker } from '../../scripts/bundle.mjs'
 import { startServer } from '../../scripts/serve.mjs'
+import { OPEN_TO_ALL } from './policy.ts'
 
 export const SECRET = 'a secret of at least thirty-two bytes'
 
@@ -39,7 +40,7 @@ export async function runServer(
 ): Promise<TestServer> {
   const bundle = await bundleWorker()
   const start = (more: Record<string, string>, port = 0) =>
-    startServer({ dataDir, bundle, port, vars: { TOKEN_SECRET: SECRET, ...vars, ...more } })
+    startServer({ dataDir, bundle, port, vars: { TOKEN_SECRET: SECRET, POLICY: OPEN_TO_ALL, ...vars, ...more } })
   let running = await start({})
   const { url, port } = running
   return {

@@ -1,5 +1,6 @@
 import { fault } from '@messkit/sdk/protocol'
 import { Hono } from 'hono'
+import { admin } from './admin.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
 import { openTopic } from './upgrade.ts'
@@ -8,6 +9,7 @@ import { openTopic } from './upgrade.ts'
 export const app = new Hono<{ Bindings: Env }>()
 
 app.get('/health', (c) => c.json({ ok: true }, 200, { 'cache-control': 'no-store' }))
+app.route('/v1/admin', admin)
 app.all('/v1/topics/:topic{[\\s\\S]+}', (c) => openTopic(c.req.raw, c.req.param('topic'), c.env))
 
 app.notFound(() => httpError(fault('not_found')))

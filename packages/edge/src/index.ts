@@ -1,5 +1,6 @@
 import { app } from './app.ts'
 
+export { DirectoryObject } from './objects/directory-object.ts'
 export { TopicObject } from './objects/topic-object.ts'
 
 export default { fetch: app.fetch }

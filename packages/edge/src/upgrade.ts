@@ -1,7 +1,8 @@
-import type { Identity } from '@messkit/sdk/broker'
 import { ERRORS, encodeError, type Fault, fault, nameFault, PROTOCOL } from '@messkit/sdk/protocol'
+import { mayEnter } from './access/edge-policy.ts'
+import { VISITOR_HEADER, type Visitor, visitorOf, writeVisitor } from './access/visitor.ts'
+import { addressOf } from './auth/address.ts'
 import { readBearer, readProtocols } from './auth/bearer.ts'
-import { IDENTITY_HEADER, writeIdentity } from './auth/identity.ts'
 import { mayConnect } from './auth/origin.ts'
 import { verifyToken } from './auth/token.ts'
 import type { Env } from './env.ts'
@@ -24,7 +25,7 @@ export async function openTopic(request: Request, topic: string, env: Env): Prom
   if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' })) {
     return httpError(fault('forbidden_origin'))
   }
-  const admitted = await admit(protocols, topic, env)
+  const admitted = await admit(protocols, topic, { env, address: addressOf(request, env) })
   return 'code' in admitted ? refuse(admitted) : connect(topic, admitted, env)
 }
 
@@ -41,27 +42,36 @@ function isWhole(headers: Headers): boolean {
   return key === null ? version === null : version === '13'
 }
 
-async function admit(protocols: readonly string[], topic: string, env: Env): Promise<Identity | Fault> {
+interface Asked {
+  readonly env: Env
+  readonly address: string | undefined
+}
+
+async function admit(protocols: readonly string[], topic: string, { env, address }: Asked): Promise<Visitor | Fault> {
   const wrong = nameFault(topic)
   if (wrong) return fault('bad_name', `the topic name ${wrong}`)
   const bearer = readBearer(protocols)
   if ('code' in bearer) return bearer
-  const identity = await verifyToken(bearer.token, env)
-  if ('code' in identity || readRetention(env.RETENTION)) return identity
-  console.error(
-    'RETENTION is no JSON object with messages, ageMs or bytes, each a whole number from 1; nobody is let in',
-  )
-  return fault('internal')
+  const user = await verifyToken(bearer.token, env)
+  if ('code' in user) return user
+  if (!readRetention(env.RETENTION)) {
+    console.error(
+      'RETENTION is no JSON object with messages, ageMs or bytes, each a whole number from 1; nobody is let in',
+    )
+    return fault('internal')
+  }
+  const visitor = await visitorOf(user, address)
+  return (await mayEnter(visitor, topic, env)) ?? visitor
 }
 
 /** The request to the object is made anew: of what came from outside, nothing passes. */
-async function connect(topic: string, identity: Identity, env: Env): Promise<Response> {
+async function connect(topic: string, visitor: Visitor, env: Env): Promise<Response> {
   try {
     return await env.TOPICS.getByName(topicObjectName(topic)).fetch('https://topic.internal/', {
       headers: {
         upgrade: 'websocket',
         'sec-websocket-protocol': PROTOCOL.name,
-        [IDENTITY_HEADER]: writeIdentity(identity),
+        [VISITOR_HEADER]: writeVisitor(visitor),
       },
     })
   } catch (error) {

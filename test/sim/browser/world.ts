@@ -1,5 +1,6 @@
 import { checkpointAt, recover } from '../../../packages/sdk/src/broker/checkpoint.ts'
 import type { Identity } from '../../../packages/sdk/src/broker/machine.ts'
+import { ALL_RIGHTS } from '../../../packages/sdk/src/broker/machine.ts'
 import type { Retention } from '../../../packages/sdk/src/broker/retention.ts'
 import { type Fault, fault } from '../../../packages/sdk/src/protocol/error-codes.ts'
 import { LIMITS } from '../../../packages/sdk/src/protocol/limits.ts'
@@ -123,7 +124,8 @@ export class TabWorld {
   }
 
   #verify(until: number, nowMs: number): Identity | Fault {
-    if (!this.tokensRefused && until > nowMs) return { key: 'issuer user', user: 'user', expiresAt: until }
+    if (!this.tokensRefused && until > nowMs)
+      return { key: 'issuer user', user: 'user', rights: ALL_RIGHTS, expiresAt: until }
     this.fault('token refused')
     return fault(this.tokensRefused ? 'token_invalid' : 'token_expired')
   }

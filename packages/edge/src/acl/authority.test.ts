@@ -91,11 +91,17 @@ test('history has the widest bound that is granted', () => {
     return authority.rights(authority.bind(caller), 'topic', 'a/b').history
   }
 
-  expect(rightsOf(ana)).toEqual({ from: 'grant', since: 7 })
-  expect(rightsOf({ ...ana, groups: ['staff', 'auditors'] })).toEqual({ from: 'all' })
+  expect(rightsOf(ana)).toEqual({ by: 'grant', from: 'grant', since: 7 })
+  expect(rightsOf({ ...ana, groups: ['staff', 'auditors'] })).toEqual({ by: 'grant', from: 'all' })
   expect(rightsOf({ ...ana, groups: [] })).toBeUndefined()
-  expect(rightsOf(ana, { deployment: rules('acl allow all history topic') })).toEqual({ from: 'grant' })
-  expect(rightsOf(ana, { own: rules('acl allow all history topic from=all') })).toEqual({ from: 'all' })
+  expect(rightsOf(ana, { deployment: rules('acl allow all history topic') })).toMatchObject({
+    by: 'deployment',
+    from: 'grant',
+  })
+  expect(rightsOf(ana, { own: rules('acl allow all history topic from=all') })).toMatchObject({
+    by: 'own',
+    from: 'all',
+  })
 })
 
 test('what is asked without a name is granted by what is about all', () => {

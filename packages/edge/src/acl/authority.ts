@@ -4,7 +4,7 @@ import type { Decision } from './decision.ts'
 import type { GrantRow, Grants } from './grants.ts'
 import { groupKey, identitiesOf } from './identities.ts'
 import { type LevelPattern, matchLevels } from './levels.ts'
-import type { Effect, HistoryBound, Limit, Policy } from './policy.ts'
+import type { Effect, HistoryBound, Limit, Policy, Rule } from './policy.ts'
 import { ACTION_BITS, ACTIONS_ON, type Action, isAction, type ObjectKind, SEPARATOR } from './vocabulary.ts'
 
 /** What decides about one topic, one queue or the server. Made anew when a policy or a grant changes. */
@@ -61,6 +61,9 @@ export interface Rights {
 export interface HistoryRight {
   readonly from: HistoryBound
   readonly since?: number
+  /** The rule that gives it, and whose it is. */
+  readonly rule?: Rule
+  readonly by: Layer
 }
 
 /** Is the action among the rights? All that happens per message. */
@@ -153,9 +156,9 @@ function isWithin(capabilities: readonly Capability[] | undefined, ask: Ask): bo
 }
 
 /** Of several rows the widest counts. */
-function historyOf({ decision, rows = [] }: Ruling): HistoryRight {
-  if (decision) return { from: decision.from ?? 'grant' }
-  if (rows.some(({ from }) => from === 'all')) return { from: 'all' }
+function historyOf({ by, decision, rows = [] }: Ruling): HistoryRight {
+  if (decision) return { by, from: decision.from ?? 'grant', ...(decision.rule && { rule: decision.rule }) }
+  if (rows.some(({ from }) => from === 'all')) return { by, from: 'all' }
   const points = rows.flatMap(({ since }) => since ?? [])
-  return points.length === 0 ? { from: 'grant' } : { from: 'grant', since: Math.min(...points) }
+  return points.length === 0 ? { by, from: 'grant' } : { by, from: 'grant', since: Math.min(...points) }
 }

@@ -1,33 +1,8 @@
+import { RIGHTS } from '@messkit/sdk/broker'
 import type { GrantSchema, GrantType } from './grants.ts'
 
-/**
- * What can be done in Messkit, each with its bit in a mask of rights. Bits are stored: new ones are added at the end, none is given away.
- */
-export const ACTION_BITS = {
-  publish: 1 << 0,
-  subscribe: 1 << 1,
-  /** That it exists, its name, who may do what. */
-  view: 1 << 2,
-  /** What was published before; a right of its own, with a bound. */
-  history: 1 << 3,
-  /** See who is there. */
-  presence: 1 << 4,
-  /** Be seen. */
-  announce: 1 << 5,
-  enqueue: 1 << 6,
-  work: 1 << 7,
-  /** Look at jobs without taking them. */
-  peek: 1 << 8,
-  create: 1 << 9,
-  delete: 1 << 10,
-  purge: 1 << 11,
-  /** Settings. */
-  change: 1 << 12,
-  /** Who may do what. */
-  grant: 1 << 13,
-  connect: 1 << 14,
-  admin: 1 << 15,
-} as const
+/** What can be done in Messkit, each with its bit in a mask of rights. */
+export const ACTION_BITS = RIGHTS
 
 export type Action = keyof typeof ACTION_BITS
 export type ObjectKind = 'topic' | 'queue' | 'server'

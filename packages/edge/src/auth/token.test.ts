@@ -1,8 +1,7 @@
-import type { Identity } from '@messkit/sdk/broker'
 import { LIMITS } from '@messkit/sdk/protocol'
 import { base64url, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { type TokenVars, verifyToken } from './token.ts'
+import { type TokenVars, type User, verifyToken } from './token.ts'
 
 const NOW = Date.parse('2026-11-22T12:00:00Z')
 const NOW_SECONDS = NOW / 1000
@@ -26,12 +25,18 @@ describe('a token signed with the secret', () => {
   test('says who holds it and until when', async () => {
     const identity = await verifyToken(await sign(CLAIMS), VARS, NOW)
 
-    expect(identity).toEqual({ key: expect.stringMatching(/^[\w-]{24}$/), user: 'ana', expiresAt: NOW + 600_000 })
+    expect(identity).toEqual({
+      key: expect.stringMatching(/^[\w-]{24}$/),
+      user: 'ana',
+      groups: [],
+      issuedAt: NOW,
+      expiresAt: NOW + 600_000,
+    })
   })
 
   test('names the same user by the same key, and nobody else', async () => {
     const keyOf = async (claims: object) =>
-      ((await verifyToken(await sign({ ...CLAIMS, ...claims }), { TOKEN_SECRET: SECRET }, NOW)) as Identity).key
+      ((await verifyToken(await sign({ ...CLAIMS, ...claims }), { TOKEN_SECRET: SECRET }, NOW)) as User).key
 
     const keys = await Promise.all(
       [{}, { exp: CLAIMS.exp + 1 }, { sub: 'bo' }, { iss: 'https://other.example' }].map(keyOf),

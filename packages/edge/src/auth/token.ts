@@ -1,8 +1,8 @@
-import type { Identity } from '@messkit/sdk/broker'
 import { type Fault, fault, LIMITS } from '@messkit/sdk/protocol'
 import { compactVerify, decodeProtectedHeader } from 'jose'
+import type { Capability } from '../acl/authority.ts'
 import { type ClaimRules, checkClaims } from './claims.ts'
-import { identityKey } from './identity.ts'
+import { identityKey } from './identity-key.ts'
 import { type Key, pickKey, readKeySet, type Wanted } from './keys.ts'
 import { RemoteKeys } from './remote-keys.ts'
 
@@ -16,10 +16,28 @@ export interface TokenVars {
   /** The `iss` and the `aud` that a token must have. */
   readonly TOKEN_ISSUER?: string
   readonly TOKEN_AUDIENCE?: string
+  /** Issuers, separated by commas, that are believed about who is in which group. What others say about groups is ignored. */
+  readonly TOKEN_GROUP_ISSUERS?: string
+}
+
+/** Who speaks, as a token proves it. What they may do is for policies to say. */
+export interface User {
+  /** Issuer and subject as one opaque key. */
+  readonly key: string
+  readonly user: string
+  /** Left out where it is the deployment's own. */
+  readonly issuer?: string
+  readonly groups: readonly string[]
+  /** What the token is good for at most. */
+  readonly capabilities?: readonly Capability[]
+  /** In ms since 1970. */
+  readonly expiresAt: number
+  readonly issuedAt: number
+  readonly tokenId?: string
 }
 
 /** Who holds this token, or why it does not count. */
-export async function verifyToken(token: string, vars: TokenVars, nowMs = Date.now()): Promise<Identity | Fault> {
+export async function verifyToken(token: string, vars: TokenVars, nowMs = Date.now()): Promise<User | Fault> {
   if (token === '') return fault('token_missing')
   if (token.length > LIMITS.tokenBytes) return fault('token_too_large')
   try {
@@ -30,7 +48,7 @@ export async function verifyToken(token: string, vars: TokenVars, nowMs = Date.n
   }
 }
 
-async function verify(token: string, rules: Rules, nowMs: number): Promise<Identity | Fault> {
+async function verify(token: string, rules: Rules, nowMs: number): Promise<User | Fault> {
   const wanted = readHeader(token)
   if (!wanted) return fault('token_invalid')
   const key = wanted.alg === 'HS256' ? rules.secret : await findKey(rules, wanted)
@@ -39,7 +57,17 @@ async function verify(token: string, rules: Rules, nowMs: number): Promise<Ident
   if (payload === undefined) return fault('token_invalid')
   const claims = checkClaims(payload, rules, nowMs)
   if ('code' in claims) return claims
-  return { key: await identityKey(claims.iss ?? '', claims.sub), user: claims.sub, expiresAt: claims.exp * 1000 }
+  const { iss, sub, exp, iat = 0, jti, groups = [], messkit } = claims
+  return {
+    key: await identityKey(iss ?? '', sub),
+    user: sub,
+    ...(rules.issuer === undefined && iss !== undefined && { issuer: iss }),
+    groups: iss !== undefined && rules.groupIssuers.has(iss) ? groups : [],
+    ...(messkit && { capabilities: messkit.only }),
+    expiresAt: exp * 1000,
+    issuedAt: iat * 1000,
+    ...(jti !== undefined && { tokenId: jti }),
+  }
 }
 
 /** Only says which key is wanted; what that key is good for, it says itself. */
@@ -77,6 +105,7 @@ interface Rules extends ClaimRules {
   readonly secret: Secret | undefined
   readonly local: (() => Promise<readonly Key[]>) | undefined
   readonly remote: RemoteKeys | undefined
+  readonly groupIssuers: ReadonlySet<string>
 }
 
 const SECRET_BYTES = 32
@@ -85,8 +114,15 @@ const SECRET_BYTES = 32
 let known: { readonly text: string; readonly rules: Rules } | undefined
 
 function rulesOf(vars: TokenVars): Rules {
-  const { TOKEN_SECRET, TOKEN_JWKS, TOKEN_JWKS_URL, TOKEN_ISSUER, TOKEN_AUDIENCE } = vars
-  const text = JSON.stringify([TOKEN_SECRET, TOKEN_JWKS, TOKEN_JWKS_URL, TOKEN_ISSUER, TOKEN_AUDIENCE])
+  const { TOKEN_SECRET, TOKEN_JWKS, TOKEN_JWKS_URL, TOKEN_ISSUER, TOKEN_AUDIENCE, TOKEN_GROUP_ISSUERS = '' } = vars
+  const text = JSON.stringify([
+    TOKEN_SECRET,
+    TOKEN_JWKS,
+    TOKEN_JWKS_URL,
+    TOKEN_ISSUER,
+    TOKEN_AUDIENCE,
+    TOKEN_GROUP_ISSUERS,
+  ])
   if (known?.text === text) return known.rules
   const rules = {
     secret: TOKEN_SECRET ? readSecret(TOKEN_SECRET) : undefined,
@@ -94,6 +130,11 @@ function rulesOf(vars: TokenVars): Rules {
     remote: TOKEN_JWKS_URL ? new RemoteKeys(readUrl(TOKEN_JWKS_URL), Date.now) : undefined,
     issuer: TOKEN_ISSUER || undefined,
     audience: TOKEN_AUDIENCE || undefined,
+    groupIssuers: new Set(
+      TOKEN_GROUP_ISSUERS.split(',')
+        .map((issuer) => issuer.trim())
+        .filter((issuer) => issuer !== ''),
+    ),
   }
   known = { text, rules }
   return rules

@@ -1,26 +1,42 @@
 import type { LinkState } from '@messkit/sdk/broker'
+import type { Visitor } from '../access/visitor.ts'
 
 /**
- * The state of a link on its socket, which the platform keeps while the object is out of memory. The version stands first: after a
- * deployment, new code wakes to what old code wrote.
+ * The state of a link and who stands there, on its socket, which the platform keeps while the object is out of memory. The version stands
+ * first: after a deployment, new code wakes to what old code wrote.
  */
-type Attachment = readonly [version: typeof VERSION, state: string]
+type Attachment = readonly [version: typeof VERSION, state: string, visitor: string]
 
-const VERSION = 1
+export interface Attached {
+  readonly state: LinkState
+  readonly visitor: Visitor
+}
+
+const VERSION = 2
 const LIMIT_BYTES = 16_384
-/** What the platform adds to the text. */
-const FRAME_BYTES = 64
+/** What the platform adds to the texts. */
+const FRAME_BYTES = 96
 
-export function writeAttachment(socket: WebSocket, state: LinkState): void {
-  const text = JSON.stringify(state)
-  // Our own mistake if it fails: names, keys and subscriptions of a link are bounded far below. Two bytes a character at most.
-  if (text.length * 2 > LIMIT_BYTES - FRAME_BYTES) throw new RangeError(`a link's state has ${text.length} characters`)
-  socket.serializeAttachment([VERSION, text] satisfies Attachment)
+export function writeAttachment(socket: WebSocket, state: LinkState, visitor: Visitor): void {
+  const texts = [plain(state), plain(visitor)] as const
+  const bytes = texts[0].length + texts[1].length
+  // Our own mistake if it fails: names, keys, groups and subscriptions of a link are bounded below.
+  if (bytes > LIMIT_BYTES - FRAME_BYTES) throw new RangeError(`a link's state has ${bytes} bytes`)
+  socket.serializeAttachment([VERSION, ...texts] satisfies Attachment)
+}
+
+/** JSON of which every character is one byte: a single other one would make it two for all. */
+function plain(value: object): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /** `undefined` where there is none that this version understands. */
-export function readAttachment(socket: WebSocket): LinkState | undefined {
+export function readAttachment(socket: WebSocket): Attached | undefined {
   const attachment: unknown = socket.deserializeAttachment()
   if (!Array.isArray(attachment) || attachment[0] !== VERSION) return undefined
-  return JSON.parse((attachment as unknown as Attachment)[1]) as LinkState
+  const [, state, visitor] = attachment as unknown as Attachment
+  return { state: JSON.parse(state) as LinkState, visitor: JSON.parse(visitor) as Visitor }
 }

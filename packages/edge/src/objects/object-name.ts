@@ -1,6 +1,9 @@
 /** An object is named `<kind>:<space>:<name>`; so far there is one space. */
 const TOPIC = 'topic:main:'
 
+/** The one object of the deployment's policy. */
+export const DIRECTORY = 'directory:main'
+
 export const topicObjectName = (topic: string): string => TOPIC + topic
 
 /** @throws {Error} for an object that was not asked for by name, which only we could do */

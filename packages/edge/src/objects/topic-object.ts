@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { type Identity, type LinkState, type Port, TopicHome } from '@messkit/sdk/broker'
+import { type Identity, type LinkState, type Port, readsLess, TopicHome } from '@messkit/sdk/broker'
 import {
   decodeRequest,
   ERRORS,
@@ -11,7 +11,11 @@ import {
   makeEpoch,
   PROTOCOL,
 } from '@messkit/sdk/protocol'
-import { IDENTITY_HEADER, readIdentity } from '../auth/identity.ts'
+import type { PolicyDocument } from '../access/document.ts'
+import { directoryOf } from '../access/edge-policy.ts'
+import type { News } from '../access/news.ts'
+import { type OwnAccess, TopicAccess } from '../access/topic-access.ts'
+import { readVisitor, VISITOR_HEADER, type Visitor, visitorOf } from '../access/visitor.ts'
 import { verifyToken } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { SqliteStore } from '../store/sqlite.ts'
@@ -30,7 +34,8 @@ export class TopicObject extends DurableObject<Env> {
   readonly #store: SqliteStore
   readonly #alarm: Alarm
   readonly #home: TopicHome
-  readonly #links = new Map<WebSocket, number>()
+  readonly #access: TopicAccess
+  readonly #links = new Map<WebSocket, Seat>()
   /** The check of a token that the event at hand began. */
   #check: Promise<unknown> | undefined
 
@@ -39,8 +44,18 @@ export class TopicObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT.ask, HEARTBEAT.answer))
     this.#store = new SqliteStore(ctx.storage)
     this.#alarm = new Alarm(ctx.storage)
+    const topic = topicOf(ctx.id.name)
+    const directory = directoryOf(env)
+    this.#access = new TopicAccess({
+      topic,
+      sql: ctx.storage.sql,
+      ask: (known) => directory.enrol(topic, known),
+      log: () => this.#store.position(),
+      changed: () => this.#judgeAll(),
+      now: () => Date.now(),
+    })
     this.#home = new TopicHome({
-      topic: topicOf(ctx.id.name),
+      topic,
       // The Worker lets nobody in while RETENTION is no good; whoever is here already loses nothing to a typing error.
       retention: readRetention(env.RETENTION) ?? {},
       heartbeatMs: HEARTBEAT.everyMs,
@@ -49,23 +64,36 @@ export class TopicObject extends DurableObject<Env> {
       now: () => Date.now(),
       newEpoch: () => makeEpoch(Date.now(), Math.random),
       wakeAt: (at) => this.#alarm.want(at),
-      verify: (token) => this.#verify(token),
+      verify: (token, link) => {
+        const check = this.#verify(
+          [...this.#links.values()].find((seat) => seat.link === link),
+          token,
+        )
+        this.#check = check.catch(() => {})
+        return check
+      },
       onFailed: (error) => console.error('the log failed and is loaded anew with the next link:', error),
     })
-    for (const socket of ctx.getWebSockets()) this.#restore(socket)
+    // Whoever was here before is judged by the policy as it is now, before anything happens to them.
+    const sockets = ctx.getWebSockets()
+    if (sockets.length > 0) void ctx.blockConcurrencyWhile(() => this.#restoreAll(sockets))
   }
 
   /** The Worker's request for one more link; who asks has been checked. */
   override async fetch(request: Request): Promise<Response> {
-    const identity = readIdentity(request.headers.get(IDENTITY_HEADER))
-    if (!identity) return new Response(null, { status: 403 })
+    const visitor = readVisitor(request.headers.get(VISITOR_HEADER))
+    if (!visitor) return new Response(null, { status: 403 })
+    if (!(await this.#access.ready())) return refuse(fault('policy_unavailable'))
+    const identity = this.#access.judge(visitor)
+    // As it is answered where there is no such topic.
+    if (identity.rights === 0) return refuse(fault('forbidden'))
     if (this.#links.size >= LIMITS.linksPerTopic) return refuse(fault('too_many_links'))
     const { 0: client, 1: server } = new WebSocketPair()
     await this.#during(() => {
       this.ctx.acceptWebSocket(server)
       const state: LinkState = { identity, greeted: false, subscriptions: [] }
-      writeAttachment(server, state)
-      this.#attach(server, state)
+      writeAttachment(server, state, visitor)
+      this.#attach(server, state, visitor)
     })
     const headers = { 'sec-websocket-protocol': PROTOCOL.name }
     return new Response(null, { status: 101, webSocket: client, headers })
@@ -73,9 +101,8 @@ export class TopicObject extends DurableObject<Env> {
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     return this.#during(() => {
-      const link = this.#links.get(socket)
-      if (link === undefined) return
-      this.#home.receive(link, typeof message === 'string' ? message : NO_FRAME)
+      const seat = this.#links.get(socket)
+      if (seat) this.#home.receive(seat.link, typeof message === 'string' ? message : NO_FRAME)
     })
   }
 
@@ -106,6 +133,8 @@ export class TopicObject extends DurableObject<Env> {
    */
   async #during(event: () => void): Promise<void> {
     try {
+      if (!this.#access.lease.holds && !(await this.#access.ready())) this.#refuseAll()
+      else if (this.#access.lease.due) this.ctx.waitUntil(this.#access.lease.renew())
       if (this.#alarm.overdue(Date.now())) {
         this.#alarm.rung()
         this.#home.due()
@@ -122,43 +151,101 @@ export class TopicObject extends DurableObject<Env> {
     }
   }
 
-  #verify(token: string): Promise<Identity | Fault> {
-    const check = verifyToken(token, this.env)
-    this.#check = check
-    return check
+  // ---- who may do what
+
+  /** From the directory. @returns whether anybody is here who would have to be told again */
+  async learn(news: News): Promise<boolean> {
+    await this.#access.learn(news)
+    return this.#links.size > 0 || this.ctx.getWebSockets().length > 0
+  }
+
+  /** The topic's own rules and grants. */
+  async ownAccess(): Promise<OwnAccess> {
+    return this.#access.own
+  }
+
+  /** Acknowledged when nothing more is sent to whoever lost the right. */
+  async setOwnAccess(document: PolicyDocument, ifVersion: number): Promise<number | undefined> {
+    if (!(await this.#access.ready())) throw new Error('policy_unavailable')
+    return this.#access.setOwn(document, ifVersion)
+  }
+
+  #judgeAll(): void {
+    for (const { link, visitor } of [...this.#links.values()]) this.#home.judge(link, this.#access.judge(visitor))
+  }
+
+  /** The policy that is known is too old to go by. */
+  #refuseAll(): void {
+    for (const socket of [...this.#links.keys()]) {
+      this.#detach(socket)
+      dismiss(socket, fault('policy_unavailable'))
+    }
+  }
+
+  async #verify(seat: Seat | undefined, token: string): Promise<Identity | Fault> {
+    const user = await verifyToken(token, this.env)
+    if ('code' in user) return user
+    const visitor = await visitorOf(user, seat?.visitor.address)
+    if (seat && seat.visitor.key === visitor.key) seat.visitor = visitor
+    return this.#access.judge(visitor)
+  }
+
+  // ---- links
+
+  async #restoreAll(sockets: readonly WebSocket[]): Promise<void> {
+    const ready = await this.#access.ready().catch(() => false)
+    for (const socket of sockets) {
+      if (socket.readyState !== WebSocket.OPEN) continue
+      if (ready) this.#restore(socket)
+      else dismiss(socket, fault('policy_unavailable'))
+    }
   }
 
   /** A socket that outlived our memory. */
   #restore(socket: WebSocket): void {
-    if (socket.readyState !== WebSocket.OPEN) return
-    const state = readAttachment(socket)
-    if (state) this.#attach(socket, state)
-    else dismiss(socket, fault('internal', 'the state of this link is of another version'))
+    const attached = readAttachment(socket)
+    if (!attached) {
+      dismiss(socket, fault('internal', 'the state of this link is of another version'))
+      return
+    }
+    const { state, visitor } = attached
+    const identity = this.#access.judge(visitor)
+    if (identity.rights === 0) dismiss(socket, fault('forbidden'))
+    else if (state.subscriptions.length > 0 && readsLess(state.identity, identity))
+      dismiss(socket, fault('access_changed'))
+    else this.#attach(socket, { ...state, identity }, visitor)
   }
 
-  #attach(socket: WebSocket, state: LinkState): void {
-    const link = this.#home.attach(this.#port(socket), state)
+  #attach(socket: WebSocket, state: LinkState, visitor: Visitor): void {
+    const seat: Seat = { link: 0, visitor }
+    seat.link = this.#home.attach(this.#port(socket, seat), state)
     // A log that cannot be loaded has closed it already.
-    if (socket.readyState === WebSocket.OPEN) this.#links.set(socket, link)
+    if (socket.readyState === WebSocket.OPEN) this.#links.set(socket, seat)
   }
 
   #detach(socket: WebSocket): void {
-    const link = this.#links.get(socket)
-    if (link === undefined) return
+    const seat = this.#links.get(socket)
+    if (!seat) return
     this.#links.delete(socket)
-    this.#home.detach(link)
+    this.#home.detach(seat.link)
   }
 
-  #port(socket: WebSocket): Port {
+  #port(socket: WebSocket, seat: Seat): Port {
     return {
       send: (text) => send(socket, text),
       close: (code, reason) => {
         this.#links.delete(socket)
         close(socket, code, reason)
       },
-      remember: (state) => writeAttachment(socket, state),
+      remember: (state) => writeAttachment(socket, state, seat.visitor),
     }
   }
+}
+
+/** A link, and who sits there. */
+interface Seat {
+  link: number
+  visitor: Visitor
 }
 
 /** What a binary message counts as: JSON that is no frame. */

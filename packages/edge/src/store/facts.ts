@@ -25,6 +25,13 @@ export function readCheckpoint(sql: SqlStorage): (readonly [bucket: number, text
   return [...buckets]
 }
 
+/** @returns the text, or `undefined` if there is none */
+export function readFact(sql: SqlStorage, bucket: number): string | undefined {
+  sql.exec(TABLE)
+  const parts = sql.exec('select text from fact where bucket = ? order by part', bucket).toArray()
+  return parts.length === 0 ? undefined : parts.map(({ text }) => text).join('')
+}
+
 export function writeFact(sql: SqlStorage, bucket: number, text: string): void {
   let parts = 0
   for (const part of partsOf(text)) sql.exec(SET, bucket, parts++, part)

@@ -20,5 +20,9 @@ export const STEPS = [
 /** Where the log's own facts stand among the buckets of its checkpoint, which begin at -1. */
 export const LOG_BUCKET = -2
 
+/** Where a topic keeps its copy of the deployment's policy, and its own rules and grants. */
+export const POLICY_BUCKET = -3
+export const OWN_BUCKET = -4
+
 /** Objects refuse rows of 2 MB; stand-alone workerd does so much later. */
 export const ROW_LIMIT_BYTES = 2_000_000

@@ -24,6 +24,13 @@ export class SqliteStore implements LogStore {
     return { epoch, checkpoint, heads: readHeads(this.#sql, checkpointAt(checkpoint)), tail: readTail(this.#sql) }
   }
 
+  /** Where the log stands; a topic of which nothing was ever stored begins at 0. */
+  position(): { head: number; epoch: string } {
+    const log = readLog(this.#sql)
+    if (!log) return { head: 0, epoch: '' }
+    return { head: readEnd(this.#sql) ?? checkpointAt(readCheckpoint(this.#sql)), epoch: log.epoch }
+  }
+
   commit({ expect, replaceTail, append: rows, trimBelow, checkpoint }: Commit): void {
     this.#write((sql) => {
       // A log of which every row was trimmed ends where its checkpoint was taken.

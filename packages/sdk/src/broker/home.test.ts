@@ -5,7 +5,7 @@ import { decodeRequest } from '../protocol/requests.ts'
 import { MemoryStore } from '../store/memory.ts'
 import type { Loaded, LogStore } from '../store/store.ts'
 import { type HomeOptions, type Port, TopicHome } from './home.ts'
-import { type Identity, NOBODY } from './machine.ts'
+import { ALL_RIGHTS, type Identity, NOBODY } from './machine.ts'
 
 const FRESH = { identity: NOBODY, greeted: false, subscriptions: [] }
 const hello = (id: number) => encodeRequest(id, 'hello', { versions: [1] })
@@ -199,7 +199,7 @@ describe('links', () => {
 
 describe('checking tokens', () => {
   const authenticate = encodeRequest(2, 'authenticate', { token: 'a.b.c' })
-  const ana: Identity = { key: 'issuer ana', user: 'ana', expiresAt: 5_000 }
+  const ana: Identity = { key: 'issuer ana', user: 'ana', expiresAt: 5_000, rights: ALL_RIGHTS }
 
   async function check(verify: HomeOptions['verify'], identity = ana): Promise<Peer> {
     const topic = home(verify ? { verify } : {})
@@ -218,7 +218,7 @@ describe('checking tokens', () => {
 
   it.each<[string, HomeOptions['verify'], string]>([
     ['a token that does not count', () => Promise.resolve(fault('token_invalid')), 'token_invalid'],
-    ['another user', () => Promise.resolve({ key: 'issuer bob' }), 'user_mismatch'],
+    ['another user', () => Promise.resolve({ key: 'issuer bob', rights: ALL_RIGHTS }), 'user_mismatch'],
     ['a check that failed', () => Promise.reject(new Error('network')), 'internal'],
     ['a home that checks no tokens', undefined, 'user_mismatch'],
   ])('refuses %s and goes on as before', async (_what, verify, code) => {

@@ -22,7 +22,7 @@ export interface HomeOptions extends TopicLogOptions {
   /** Names the log if it is new. */
   readonly newEpoch: () => string
   readonly wakeAt?: (at: number) => void
-  readonly verify?: (token: string) => Promise<Identity | Fault>
+  readonly verify?: (token: string, link: number) => Promise<Identity | Fault>
   /** Told after a failure, when every link has been closed; the next link loads the log anew. */
   readonly onFailed?: (error: unknown) => void
 }
@@ -60,6 +60,11 @@ export class TopicHome {
 
   detach(link: number): void {
     if (this.#ports.delete(link)) this.#tell({ name: 'closed', link })
+  }
+
+  /** What a link's user may do has changed. */
+  judge(link: number, identity: Identity): void {
+    if (this.#ports.has(link)) this.#tell({ name: 'judged', link, identity })
   }
 
   due(): void {
@@ -111,7 +116,7 @@ export class TopicHome {
       case 'verify': {
         const { link, id, token } = effect
         const answer = (identity: Identity | Fault) => this.#tell({ name: 'verified', link, id, identity })
-        if (this.#options.verify) this.#options.verify(token).then(answer, () => answer(fault('internal')))
+        if (this.#options.verify) this.#options.verify(token, link).then(answer, () => answer(fault('internal')))
         else answer(NOBODY)
         return
       }

@@ -9,6 +9,7 @@ import { bucketOf, recover, writeBuckets, writeIndex } from './checkpoint.ts'
 import { Publishers } from './publishers.ts'
 import { cutLines } from './range.ts'
 import type { Retention, Segments } from './retention.ts'
+import type { Allowed } from './rights.ts'
 
 /** What one commit writes, and the same as new chunks for those who follow the log's end. */
 export interface Entry {
@@ -76,7 +77,7 @@ export class Journal {
   }
 
   /** The fates of a frame's messages, once the next commit is durable, or why none of them can be taken. */
-  accept(user: string, { params, lines }: PublishRequest): Fate[] | Fault {
+  accept(_: Allowed<'publish'>, user: string, { params, lines }: PublishRequest): Fate[] | Fault {
     const { publisher, after, first, ids, keys } = params
     const key = Publishers.key(user, publisher)
     const verdict = this.#publishers.check(key, { after, first, count: lines.count })

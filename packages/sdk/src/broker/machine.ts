@@ -15,6 +15,8 @@ export type LogEvent =
   | { readonly name: 'chunks-read'; readonly reader: number; readonly chunks: readonly Chunk[] }
   | { readonly name: 'read-failed'; readonly reader: number; readonly error: unknown }
   | { readonly name: 'verified'; readonly link: number; readonly id: number; readonly identity: Identity | Fault }
+  /** What the link's user may do has been worked out anew. */
+  | { readonly name: 'judged'; readonly link: number; readonly identity: Identity }
   | { readonly name: 'due' }
 
 export type LogEffect =
@@ -46,10 +48,17 @@ export interface Identity {
   readonly user?: string
   /** In ms since 1970. */
   readonly expiresAt?: number
+  /** What they may do here, as a mask of `RIGHTS`. */
+  readonly rights: number
+  /** With the right to history: offset of the first message that it covers. */
+  readonly historyFrom?: number
 }
 
+/** Every bit of `RIGHTS`, and those to come. */
+export const ALL_RIGHTS = 65_535
+
 /** Who speaks where there is only one user. */
-export const NOBODY: Identity = { key: '' }
+export const NOBODY: Identity = { key: '', rights: ALL_RIGHTS }
 
 /** All that a home must keep of a link while the log itself is out of memory. */
 export interface LinkState {

@@ -5,7 +5,11 @@ import type { DeliverParams, GapParams } from '../protocol/frames/deliver.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Chunk } from '../store/store.ts'
 import type { LogEffect } from './machine.ts'
+import { NOBODY } from './machine.ts'
+import { type Allowed, authorize } from './rights.ts'
 import { Subscriptions } from './subscriptions.ts'
+
+const MAY = authorize(NOBODY, 'subscribe') as Allowed<'subscribe'>
 
 const LINK = 1
 const ID = 7
@@ -86,7 +90,7 @@ class Bench {
     const states = this.subscriptions.states(LINK)
     this.subscriptions = this.#wake()
     this.pending.length = 0
-    for (const state of states) this.run(this.subscriptions.restore(LINK, JSON.parse(JSON.stringify(state))))
+    for (const state of states) this.run(this.subscriptions.restore(MAY, LINK, JSON.parse(JSON.stringify(state))))
   }
 
   deliveries(): DeliverParams[] {
@@ -111,7 +115,7 @@ beforeEach(() => {
 
 describe('one that follows the end', () => {
   it('gets each row as it becomes durable, and the position behind it', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 1_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 1_000 }))
 
     bench.append(2, 100)
     bench.append(1, 50)
@@ -125,7 +129,7 @@ describe('one that follows the end', () => {
 
   it('shares one text with all links that call it by the same number', () => {
     for (const link of [1, 2, 3])
-      bench.run(bench.subscriptions.add(link, { id: link === 3 ? 8 : ID, next: 0, window: 1_000 }))
+      bench.run(bench.subscriptions.add(MAY, link, { id: link === 3 ? 8 : ID, next: 0, window: 1_000 }))
 
     const { effects } = bench.subscriptions.append([bench.row(1, 100)])
 
@@ -133,7 +137,7 @@ describe('one that follows the end', () => {
   })
 
   it('is sent one frame more than it has credit for, and then falls behind', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 150 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 150 }))
 
     for (let i = 0; i < 5; i++) bench.append(1, 100)
 
@@ -145,7 +149,7 @@ describe('one that follows the end', () => {
   })
 
   it('falls behind in the middle of a commit of several rows', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 1 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 1 }))
     const first = bench.row(1, 100)
     bench.rows.push(first)
     const second = bench.row(1, 100)
@@ -165,7 +169,7 @@ describe('one that is behind', () => {
   })
 
   it('reads to the end and then follows it, without a hole or a repeat', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 3, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 3, window: 10_000 }))
 
     bench.append(1, 100)
     bench.readAll()
@@ -175,7 +179,7 @@ describe('one that is behind', () => {
   })
 
   it('continues when credit comes, and holds nothing until then', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: LIMITS.pageBytes }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: LIMITS.pageBytes }))
     for (let i = 0; i < 5; i++) bench.append(1, LIMITS.pageBytes / 2)
     bench.readAll()
     const before = bench.messages().length
@@ -190,7 +194,7 @@ describe('one that is behind', () => {
   it('is cut into the middle of a row', () => {
     bench.append(10, 100)
 
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 15, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 15, window: 10_000 }))
     bench.readAll()
 
     expect(bench.deliveries()).toMatchObject([{ first: 15, next: 20, through: 1_100, messages: upTo(20, 15) }])
@@ -200,7 +204,7 @@ describe('one that is behind', () => {
     const early = bench.row(2, 100)
     bench.rows.push(early)
 
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 8, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 8, window: 10_000 }))
     bench.readAll()
     const before = bench.messages()
     bench.run(bench.subscriptions.append([early]).effects)
@@ -220,14 +224,14 @@ describe('one that is behind', () => {
     }
     bench.rows.push(longer)
 
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 9, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 9, window: 10_000 }))
     bench.readAll()
 
     expect(bench.deliveries()).toMatchObject([{ first: 9, next: 10, through: 1_000, messages: [9] }])
   })
 
   it('has nothing to read once it was removed, and a page that comes late is nobody\u2019s', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 10_000 }))
 
     const removed = bench.subscriptions.remove(LINK, ID)
     bench.readAll()
@@ -239,10 +243,10 @@ describe('one that is behind', () => {
   })
 
   it('does not get the page of the one that had its number before', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 10_000 }))
     bench.subscriptions.remove(LINK, ID)
 
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 8, window: 10_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 8, window: 10_000 }))
     bench.readAll()
 
     expect(bench.messages()).toEqual([8, 9])
@@ -252,12 +256,12 @@ describe('one that is behind', () => {
 describe('credit', () => {
   beforeEach(() => {
     for (let i = 0; i < 4; i++) bench.append(1, 500_000)
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 1 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 1 }))
     bench.readAll()
   })
 
   it('of a window that is empty lets nothing through until it is granted', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: 8, next: 0, window: 0 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: 8, next: 0, window: 0 }))
     bench.readAll()
     const before = bench.deliveries().filter(({ subscription }) => subscription === 8)
 
@@ -290,7 +294,7 @@ describe('credit', () => {
     const other = 8
     bench.rows.push(row)
     bench.run(bench.subscriptions.append([row]).effects)
-    bench.run(bench.subscriptions.add(LINK, { id: other, next: row.first + 3, window: 0 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: other, next: row.first + 3, window: 0 }))
     bench.readAll()
 
     bench.run(bench.subscriptions.grant(LINK, other, row.start + 900 + LIMITS.creditBytes))
@@ -310,7 +314,7 @@ describe('credit', () => {
 
 describe('what was trimmed', () => {
   beforeEach(() => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 150 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 150 }))
     for (let i = 0; i < 10; i++) bench.append(1, 100)
   })
 
@@ -318,7 +322,7 @@ describe('what was trimmed', () => {
     const other = 8
     const last = bench.rows.at(-1) as Chunk
     const longer = { ...bench.row(2, 200), ...last, next: last.next + 1, size: 200 }
-    bench.run(bench.subscriptions.add(LINK, { id: other, next: 5, window: 50 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: other, next: 5, window: 50 }))
     const { reader } = bench.pending.pop() as { reader: number }
     bench.frames.length = 0
 
@@ -395,7 +399,7 @@ describe('what was trimmed', () => {
 
 describe('waking', () => {
   it('goes on where it was written down, without a repeat', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 150 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 150 }))
     for (let i = 0; i < 6; i++) bench.append(1, 100)
 
     bench.hibernate()
@@ -406,7 +410,7 @@ describe('waking', () => {
   })
 
   it('reads nothing for one that has no credit', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 150 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 150 }))
     for (let i = 0; i < 6; i++) bench.append(1, 100)
 
     bench.hibernate()
@@ -416,7 +420,7 @@ describe('waking', () => {
 
   it('keeps the window of one that had not begun to read', () => {
     for (let i = 0; i < 6; i++) bench.append(1, 100)
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 2, window: 1_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 2, window: 1_000 }))
 
     bench.hibernate()
     bench.readAll()
@@ -425,18 +429,18 @@ describe('waking', () => {
   })
 
   it('shows one that followed the end where the end is now', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 1_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 1_000 }))
     const [state] = bench.subscriptions.states(LINK)
     bench.rows.push(bench.row(2, 100))
 
     bench.subscriptions = new Subscriptions({ head: 2, bytes: 100 }, () => 1)
-    bench.run(bench.subscriptions.restore(LINK, state as NonNullable<typeof state>))
+    bench.run(bench.subscriptions.restore(MAY, LINK, state as NonNullable<typeof state>))
 
     expect(bench.deliveries()).toEqual([{ subscription: ID, first: 2, next: 2, through: 100, runs: [], messages: [] }])
   })
 
   it('says nothing to one that followed the end where nothing has come', () => {
-    bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window: 1_000 }))
+    bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window: 1_000 }))
 
     bench.hibernate()
     bench.append(1, 100)
@@ -475,7 +479,7 @@ it('delivers everything kept once, in order, with one gap where it was trimmed, 
       (steps, window, start) => {
         const bench = new Bench()
         for (let i = 0; i < start; i++) bench.append(1, 1_000)
-        bench.run(bench.subscriptions.add(LINK, { id: ID, next: 0, window }))
+        bench.run(bench.subscriptions.add(MAY, LINK, { id: ID, next: 0, window }))
         let granted = window
         const grant = (): void => {
           const handled = bench.frames.at(-1)?.params as DeliverParams | GapParams | undefined

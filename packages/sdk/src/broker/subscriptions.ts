@@ -4,6 +4,7 @@ import { LIMITS } from '../protocol/limits.ts'
 import type { Chunk } from '../store/store.ts'
 import type { Credit, LogEffect, SubscriptionState } from './machine.ts'
 import { cut, join } from './range.ts'
+import type { Allowed } from './rights.ts'
 
 /**
  * Who follows the log, and how far they are.
@@ -71,7 +72,11 @@ export class Subscriptions {
     return { id, next: live ? this.#head : next, live, credit, ...(at !== undefined && { at }) }
   }
 
-  add(link: number, { id, next, window }: { id: number; next: number; window: number }): LogEffect[] {
+  add(
+    _: Allowed<'subscribe'>,
+    link: number,
+    { id, next, window }: { id: number; next: number; window: number },
+  ): LogEffect[] {
     const live = next === this.#head
     const credit = live ? { through: this.#bytes + window } : { window }
     const subscription = this.#insert(link, { id, next, live, credit })
@@ -79,7 +84,7 @@ export class Subscriptions {
   }
 
   /** A link that outlived the log's memory comes back. */
-  restore(link: number, state: SubscriptionState): LogEffect[] {
+  restore(_: Allowed<'subscribe'>, link: number, state: SubscriptionState): LogEffect[] {
     const subscription = this.#insert(link, state)
     if (!subscription.live || state.next === this.#head) return this.#advance(subscription)
     // The end moved on since this was written. It has been told, unless memory was lost between commit and fan-out: an empty range

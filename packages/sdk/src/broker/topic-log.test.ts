@@ -5,6 +5,7 @@ import type { PublishResult } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { StoreConflict, StoreFull } from '../store/store.ts'
+import { ALL_RIGHTS } from './machine.ts'
 
 const ANA = 1
 const BOB = 2
@@ -629,7 +630,11 @@ describe('links', () => {
     bench.tell({
       name: 'opened',
       link: 3,
-      state: { identity: { key: 'ana', expiresAt: bench.nowMs }, greeted: true, subscriptions: [behind] },
+      state: {
+        identity: { key: 'ana', rights: ALL_RIGHTS, expiresAt: bench.nowMs },
+        greeted: true,
+        subscriptions: [behind],
+      },
     })
     bench.publish(BOB, { publisher: P, after: 1, first: 2 }, ['b'])
 

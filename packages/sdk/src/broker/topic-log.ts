@@ -12,6 +12,7 @@ import { type HistoryRead, historyPage } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
 import type { Retention } from './retention.ts'
+import { authorize, readsLess } from './rights.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 export interface TopicLogOptions {
@@ -98,6 +99,8 @@ export class TopicLog {
         return this.#fail(event.error)
       case 'verified':
         return this.#verified(event.link, event.id, event.identity, nowMs)
+      case 'judged':
+        return this.#judged(event.link, event.identity)
       case 'due':
         return this.#due(nowMs)
     }
@@ -111,7 +114,12 @@ export class TopicLog {
     this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, history, abandoned })
     // Time went on while it was out of memory, and the alarm that ends it may come only after what woke the log.
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'))
-    const effects = subscriptions.flatMap((state) => this.#subscriptions.restore(link, state))
+    const effects: LogEffect[] = []
+    if (subscriptions.length > 0) {
+      const may = authorize(identity, 'subscribe')
+      if ('code' in may) return this.#expel(link, null, fault('access_changed'))
+      effects.push(...subscriptions.flatMap((state) => this.#subscriptions.restore(may, link, state)))
+    }
     return identity.expiresAt === undefined ? effects : [...effects, { name: 'wake-at', at: identity.expiresAt }]
   }
 
@@ -217,24 +225,37 @@ export class TopicLog {
     if (!from) return []
     if ('code' in identity) return answerError(link, id, identity)
     if (identity.key !== from.identity.key) return answerError(link, id, fault('user_mismatch'))
-    from.identity = identity
     const { expiresAt } = identity
-    if (expiresAt === undefined) return [...answer(link, id, {}), ...this.#remember(link)]
-    return [
-      ...answer(link, id, { expiresInMs: Math.max(0, expiresAt - nowMs) }),
-      ...this.#remember(link),
-      { name: 'wake-at', at: expiresAt },
-    ]
+    const result = expiresAt === undefined ? {} : { expiresInMs: Math.max(0, expiresAt - nowMs) }
+    const effects = [...answer(link, id, result), ...this.#judged(link, identity)]
+    return expiresAt === undefined ? effects : [...effects, { name: 'wake-at', at: expiresAt }]
+  }
+
+  /**
+   * From here on the link is measured by these rights. Whoever may read less than what they are being sent is told to come again, and gets
+   * no other frame: what they may still do is found out when they do.
+   */
+  #judged(link: number, identity: Identity): LogEffect[] {
+    const from = this.#links.get(link)
+    if (!from) return []
+    const before = from.identity
+    from.identity = identity
+    if (identity.rights === 0) return this.#expel(link, null, fault('forbidden'))
+    if (this.#subscriptions.count(link) > 0 && readsLess(before, identity))
+      return this.#expel(link, null, fault('access_changed'))
+    return this.#remember(link)
   }
 
   // ---- publish
 
   #publish(link: number, { identity }: Link, request: PublishRequest): LogEffect[] {
     const { id, lines } = request
+    const may = authorize(identity, 'publish')
+    if ('code' in may) return answerError(link, id, may)
     if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
       return answerError(link, id, busy('more than undurableBytes waits to become durable', 100))
     }
-    const fates = this.#journal.accept(identity.key, request)
+    const fates = this.#journal.accept(may, identity.key, request)
     if ('code' in fates) return answerError(link, id, fates)
     return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, fates }) })
   }
@@ -283,18 +304,20 @@ export class TopicLog {
 
   #subscribe(
     link: number,
-    { abandoned }: Link,
+    { identity, abandoned }: Link,
     id: number,
     { subscription, from, window }: Params<'subscribe'>,
     nowMs: number,
   ): LogEffect[] {
+    const may = authorize(identity, 'subscribe')
+    if ('code' in may) return answerError(link, id, may)
     if (this.#subscriptions.has(link, subscription)) return answerError(link, id, fault('subscription_exists'))
     if (this.#subscriptions.count(link) >= LIMITS.subscriptionsPerLink)
       return answerError(link, id, fault('too_many_subscriptions'))
     if (abandoned.exhausted(nowMs))
       return answerError(link, id, busy('subscriptions were given up with abandonedBytes unhandled', 1_000))
-    const { next, gap } = this.#start(from)
-    const effects = this.#subscriptions.add(link, { id: subscription, next, window })
+    const { next, gap } = this.#start(from, this.#bound(identity))
+    const effects = this.#subscriptions.add(may, link, { id: subscription, next, window })
     return [
       ...answer(link, id, { cursor: makeCursor(this.#epoch, next), head: this.#durableHead, ...(gap && { gap }) }),
       ...this.#remember(link),
@@ -309,13 +332,20 @@ export class TopicLog {
     return [...answer(link, id, {}), ...this.#remember(link)]
   }
 
-  #start(from: Params<'subscribe'>['from']): { next: number; gap?: GapFacts } {
-    const floor = this.#floor()
+  #start(from: Params<'subscribe'>['from'], bound: number): { next: number; gap?: GapFacts } {
+    const floor = Math.max(this.#floor(), bound)
     if (from === 'now') return { next: this.#durableHead }
     if (from === 'start') return { next: floor }
     if (typeof from === 'object') return { next: Math.max(floor, this.#durableHead - from.last) }
     const { offset, gap } = this.#locate(from)
+    if (offset < bound) return { next: bound, gap: { from: gap?.from ?? offset, to: bound, reason: 'access' } }
     return gap ? { next: offset, gap } : { next: offset }
+  }
+
+  /** Offset before which a link may not read, wherever the log itself begins. */
+  #bound(identity: Identity): number {
+    if ('code' in authorize(identity, 'history')) return this.#durableHead
+    return Math.min(identity.historyFrom ?? 0, this.#durableHead)
   }
 
   /** Offset of the first message that is served. A commit in flight may leave less than all that is durable; its own messages are not yet there. */
@@ -334,9 +364,11 @@ export class TopicLog {
   }
 
   #history(link: number, from: Link, id: number, params: Params<'history'>, nowMs: number): LogEffect[] {
+    const may = authorize(from.identity, 'history')
+    if ('code' in may) return answerError(link, id, may)
     if (from.readCount >= LIMITS.readsPerLink || from.history.exhausted(nowMs))
       return answerError(link, id, busy('more pages than historyBytes or readsPerLink allow', 1_000))
-    const floor = this.#floor()
+    const floor = Math.max(this.#floor(), this.#bound(from.identity))
     const asked =
       params.from === undefined
         ? { offset: params.reverse ? this.#durableHead : floor, gap: undefined }
@@ -366,8 +398,13 @@ export class TopicLog {
     const from = this.#links.get(history.link)
     if (!from) return []
     from.readCount--
-    const view = { epoch: this.#epoch, floor: this.#floor(), head: this.#durableHead }
-    const text = historyPage(history, chunks, view)
+    // The right may have been taken away while the page was read.
+    const may = authorize(from.identity, 'history')
+    if ('code' in may) return answerError(history.link, history.id, may)
+    const floor = this.#floor()
+    const bound = this.#bound(from.identity)
+    const view = { epoch: this.#epoch, floor: Math.max(floor, bound), head: this.#durableHead, bounded: bound > floor }
+    const text = historyPage(may, history, chunks, view)
     from.history.spend(text.length)
     return [{ name: 'send', links: [history.link], text }]
   }

@@ -193,6 +193,38 @@ export const ERRORS = {
     close: 4515,
   },
   forbidden: { number: 1309, meaning: 'The user may not do this here', retryable: false, http: 403, close: 4516 },
+  access_changed: {
+    number: 1310,
+    meaning: 'What the user may do here has changed; connect anew',
+    retryable: true,
+    http: 403,
+    close: 4403,
+  },
+  policy_unavailable: {
+    number: 1311,
+    meaning: 'The newest policy could not be learned, and the known one is too old to go by',
+    retryable: true,
+    http: 503,
+    close: 4010,
+  },
+  policy_invalid: {
+    number: 1312,
+    meaning: 'The policy has mistakes; nothing was changed',
+    retryable: false,
+    http: 422,
+  },
+  version_conflict: {
+    number: 1313,
+    meaning: 'Somebody else has changed it meanwhile; read it again',
+    retryable: false,
+    http: 409,
+  },
+  not_held: {
+    number: 1314,
+    meaning: 'Nobody gives to others what they do not hold, or takes from themselves what nobody could give back',
+    retryable: false,
+    http: 409,
+  },
 
   // On this side only; these never travel
   closed: {

@@ -1,0 +1,99 @@
+import * as v from 'valibot'
+import { ACL_BOUNDS } from '../acl/bounds.ts'
+import { PolicyError } from '../acl/errors.ts'
+import { formatStatement } from '../acl/format.ts'
+import { type GrantRow, Grants } from '../acl/grants.ts'
+import { parse } from '../acl/parse.ts'
+import type { Policy } from '../acl/policy.ts'
+import { testPolicy } from '../acl/policy-tests.ts'
+import { ACTION_BITS, type Action, GRANT_SCHEMA, isAction } from '../acl/vocabulary.ts'
+
+const Grant = v.strictObject({
+  group: v.pipe(v.string(), v.minLength(1), v.maxLength(64)),
+  on: v.picklist(['topic', 'queue', 'server']),
+  /** Left out: all of the kind. */
+  name: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(ACL_BOUNDS.valueChars))),
+  can: v.pipe(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.check(isAction),
+        v.transform((word) => word as Action),
+      ),
+    ),
+    v.minLength(1),
+    v.maxLength(32),
+  ),
+  /** How far back history may be read: from where the topic learned of the grant (the default), or all of it. */
+  from: v.optional(v.picklist(['grant', 'all'])),
+})
+
+/** What an administrator writes: rules, which are tried first, grants, which add up, and tests that must hold before it counts. */
+export const PolicyDocument = v.strictObject({
+  rules: v.optional(v.pipe(v.string(), v.maxLength(ACL_BOUNDS.policyChars)), ''),
+  grants: v.optional(v.pipe(v.array(Grant), v.maxLength(ACL_BOUNDS.grantRows)), []),
+  tests: v.optional(v.pipe(v.array(v.unknown()), v.maxLength(ACL_BOUNDS.testsPerPolicy)), []),
+})
+export type PolicyDocument = v.InferOutput<typeof PolicyDocument>
+
+export const NOTHING: PolicyDocument = { rules: '', grants: [], tests: [] }
+
+/** A document that was understood as a whole, with what each part is known by over versions. */
+export interface ReadPolicy {
+  readonly policy: Policy
+  readonly grants: readonly GrantRow[]
+}
+
+/** @throws {PolicyError} naming the lines that are wrong, or the tests that failed */
+export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy {
+  const policy = parse(rules, { dialect: 'native' })
+  const failures = testPolicy(policy, tests)
+  if (failures.length > 0)
+    throw new PolicyError(
+      ...(failures.map(({ id, message }) => ({
+        kind: 'bad-test',
+        line: 0,
+        message: `test ${id}: ${message}`,
+      })) as unknown as [ConstructorParameters<typeof PolicyError>[0]]),
+    )
+  return { policy, grants: grants.map(rowOf) }
+}
+
+function rowOf({ group, on, name, can, from = 'grant' }: PolicyDocument['grants'][number]): GrantRow {
+  return { type: on, name, group, mask: can.reduce((mask, action) => mask | ACTION_BITS[action], 0), from }
+}
+
+/** By what a rule or grant is recognised in the next version: a grant that was taken away and given back is a new one. */
+export function keysOf({ policy, grants }: ReadPolicy): {
+  readonly rules: readonly string[]
+  readonly grants: readonly string[]
+} {
+  return {
+    rules: policy.statements.flatMap((statement) =>
+      statement.kind === 'rule' ? [formatStatement(statement, 'native')] : [],
+    ),
+    grants: grants.map(({ type, name, group, mask, from }) => JSON.stringify([type, name, group, mask, from])),
+  }
+}
+
+/** @param sinceOf by place: from which offset on the grant lets somebody read back */
+export function grantsOf(rows: readonly GrantRow[], sinceOf: (place: number) => number): Grants {
+  return new Grants(
+    GRANT_SCHEMA,
+    rows.map((row, place) => ({ ...row, since: sinceOf(place) })),
+  )
+}
+
+/** Every group that the policy speaks of: no other one a visitor is in changes anything. */
+export function mentionedGroups({ policy, grants }: ReadPolicy): Set<string> {
+  const names = new Set(grants.map(({ group }) => group))
+  for (const name of policy.groups) names.add(name)
+  const keys = [
+    ...policy.memberships.keys(),
+    ...policy.rules.flatMap(({ who }) => (who.kind === 'any' ? who.keys : [])),
+  ]
+  for (const key of keys) if (key.startsWith(GROUP)) names.add(key.slice(GROUP.length))
+  return names
+}
+
+const GROUP = 'group:'

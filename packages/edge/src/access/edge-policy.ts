@@ -1,0 +1,71 @@
+import { type Fault, fault } from '@messkit/sdk/protocol'
+import type { Env } from '../env.ts'
+import type { DirectoryObject } from '../objects/directory-object.ts'
+import { DIRECTORY } from '../objects/object-name.ts'
+import { Judge, NO_LAYER } from './judge.ts'
+import { layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
+import type { Visitor } from './visitor.ts'
+
+/** A Worker's copy of the policy is asked about again when it is this old. Nobody is turned away by a copy that was not asked about just now. */
+const FRESH_MS = 1_000
+
+interface Copy {
+  readonly news: News
+  readonly judge: Judge
+  readonly askedAt: number
+}
+
+/** By directory: tests have several in one isolate. */
+const copies = new WeakMap<object, Copy>()
+
+/**
+ * Whether it is worth asking the topic at all: the first look, before any object is made or woken. What the topic itself says counts; here only
+ * those are turned away whom nothing lets in.
+ */
+export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promise<Fault | undefined> {
+  try {
+    const { judge, news } = await copyFor(env, FRESH_MS)
+    if (judge.judge(visitor, 'topic', topic).rights !== 0) return undefined
+    const found = await directoryOf(env).lookUp(news.version, topic)
+    if (found.own) return undefined
+    if (!found.news) return fault('forbidden')
+    const newest = await keep(env, found.news)
+    return newest.judge.judge(visitor, 'topic', topic).rights === 0 ? fault('forbidden') : undefined
+  } catch (error) {
+    console.error('the policy could not be learned:', error)
+    return fault('policy_unavailable')
+  }
+}
+
+/** The newest policy, at most so old. */
+export async function copyFor(env: Env, maxAgeMs: number): Promise<Copy> {
+  const known = copies.get(env.DIRECTORY)
+  if (known && Date.now() - known.askedAt < maxAgeMs) return known
+  return keep(env, await directoryOf(env).news(known?.news.version ?? -1))
+}
+
+/** @param news `undefined` if what is known is the newest */
+async function keep(env: Env, news: News | undefined): Promise<Copy> {
+  const askedAt = Date.now()
+  const known = copies.get(env.DIRECTORY)
+  if (known && (news?.version ?? -1) <= known.news.version) {
+    const copy = { ...known, askedAt }
+    copies.set(env.DIRECTORY, copy)
+    return copy
+  }
+  const newest = news ?? NO_NEWS
+  const judge = await Judge.make({ deployment: layerOf(newest), own: NO_LAYER }, revokedOf(newest))
+  const copy = { news: newest, judge, askedAt }
+  copies.set(env.DIRECTORY, copy)
+  return copy
+}
+
+/** The directory as others call it. */
+type Calls = 'news' | 'enrol' | 'lookUp' | 'hasOwn' | 'setOwn' | 'change' | 'revoke' | 'record' | 'acts'
+
+type Remote<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never
+}
+
+export const directoryOf = (env: Env): Remote<Pick<DirectoryObject, Calls>> =>
+  env.DIRECTORY.getByName(DIRECTORY) as unknown as Remote<Pick<DirectoryObject, Calls>>

@@ -1,0 +1,109 @@
+import type { Caller } from '../acl/ask.ts'
+import { Authority, type Bearer, type HistoryRight, type Rights } from '../acl/authority.ts'
+import { parseAddress } from '../acl/network.ts'
+import type { ObjectKind } from '../acl/vocabulary.ts'
+import { digestOf } from './digest.ts'
+import { grantsOf, mentionedGroups, NOTHING, type ReadPolicy, readPolicy } from './document.ts'
+import type { Visitor } from './visitor.ts'
+
+/** What is decided for one visitor at one topic, queue or the server. */
+export interface Verdict {
+  readonly rights: number
+  /** Offset of the first message that the right to history covers. */
+  readonly historyFrom: number
+  readonly limits: Rights['limits']
+  /** Actions whose answer is to be recorded. */
+  readonly log: number
+}
+
+/** A policy as one place knows it: `since` says for each rule and grant from where on it lets somebody read back. */
+export interface Layer {
+  readonly policy: ReadPolicy
+  readonly ruleSince: (place: number) => number
+  readonly grantSince: (place: number) => number
+}
+
+export const NO_LAYER: Layer = { policy: readPolicy(NOTHING), ruleSince: () => 0, grantSince: () => 0 }
+
+/** Users and tokens that count no more, whoever signed for them. */
+export interface Revoked {
+  /** Digest of a token's own name. */
+  readonly tokens: ReadonlySet<string>
+  /** By key of a user: tokens issued before this moment, in ms, are void. */
+  readonly users: ReadonlyMap<string, number>
+  /** By digest of a group: whoever was in it by a token issued before this moment is not by that token. */
+  readonly groups: ReadonlyMap<string, number>
+}
+
+export const NONE_REVOKED: Revoked = { tokens: new Set(), users: new Map(), groups: new Map() }
+
+/** Decides for one place, asking nobody. Made anew when a policy changes. */
+export class Judge {
+  readonly #authority: Authority
+  readonly #groups: ReadonlyMap<string, string>
+  readonly #revoked: Revoked
+  readonly #layers: { readonly deployment: Layer; readonly own: Layer }
+
+  private constructor(
+    layers: { deployment: Layer; own: Layer },
+    { groups, revoked }: { groups: ReadonlyMap<string, string>; revoked: Revoked },
+  ) {
+    const { deployment, own } = layers
+    this.#layers = layers
+    this.#groups = groups
+    this.#revoked = revoked
+    this.#authority = new Authority({
+      deployment: deployment.policy.policy,
+      own: own.policy.policy,
+      grants: [grantsOf(deployment.policy.grants, deployment.grantSince), grantsOf(own.policy.grants, own.grantSince)],
+    })
+  }
+
+  static async make(layers: { deployment: Layer; own: Layer }, revoked: Revoked): Promise<Judge> {
+    const names = [layers.deployment, layers.own].flatMap(({ policy }) => [...mentionedGroups(policy)])
+    const digests = await Promise.all([...new Set(names)].map(async (name) => [await digestOf(name), name] as const))
+    return new Judge(layers, { groups: new Map(digests), revoked })
+  }
+
+  judge(visitor: Visitor, object: ObjectKind, name?: string): Verdict {
+    if (this.isVoid(visitor)) return { rights: 0, historyFrom: 0, limits: {}, log: 0 }
+    const { mask, history, limits, log } = this.#authority.rights(this.bind(visitor), object, name)
+    return { rights: mask, historyFrom: this.#historyFrom(history), limits, log }
+  }
+
+  get authority(): Authority {
+    return this.#authority
+  }
+
+  bind(visitor: Visitor): Bearer {
+    return this.#authority.bind(this.#callerOf(visitor), visitor.capabilities)
+  }
+
+  /** Revoked: it counts for nothing. */
+  isVoid({ key, token, issuedAt }: Visitor): boolean {
+    const { tokens, users } = this.#revoked
+    return (token !== undefined && tokens.has(token)) || issuedAt < (users.get(key) ?? Number.NEGATIVE_INFINITY)
+  }
+
+  #callerOf({ user, issuer, groups, address, issuedAt }: Visitor): Caller {
+    const known = address === undefined ? undefined : parseAddress(address)
+    return {
+      user,
+      ...(issuer !== undefined && { issuer }),
+      groups: groups.flatMap((digest) => {
+        const name = this.#groups.get(digest)
+        return name === undefined || issuedAt < (this.#revoked.groups.get(digest) ?? 0) ? [] : [name]
+      }),
+      authenticated: true,
+      ...(known && { address: known }),
+    }
+  }
+
+  #historyFrom(history: HistoryRight | undefined): number {
+    if (!history || history.from === 'all') return 0
+    if (history.since !== undefined) return history.since
+    const { rule, by } = history
+    const layer = by === 'own' ? this.#layers.own : this.#layers.deployment
+    return rule ? layer.ruleSince(rule.order) : 0
+  }
+}

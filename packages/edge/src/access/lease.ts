@@ -1,0 +1,55 @@
+import type { News } from './news.ts'
+
+/** A copy of the policy is asked about in the background when it is this old, and not gone by any more when it is that old. */
+const RENEW_MS = 10_000
+const LEASE_MS = 30_000
+
+/**
+ * How long a copy of the policy may be gone by. Objects are told of changes; this bounds what happens where the telling fails. No timer: who
+ * does nothing needs no policy, and who does something looks here first.
+ */
+export class Lease {
+  readonly #ask: () => Promise<News | undefined>
+  readonly #take: (news: News) => Promise<void>
+  readonly #now: () => number
+  #askedAt = Number.NEGATIVE_INFINITY
+  #asking: Promise<boolean> | undefined
+
+  /** @param ask the directory, for what is newer @param take what is newer */
+  constructor(ask: () => Promise<News | undefined>, take: (news: News) => Promise<void>, now: () => number) {
+    this.#ask = ask
+    this.#take = take
+    this.#now = now
+  }
+
+  /** Whether the copy counts as it is. */
+  get holds(): boolean {
+    const age = this.#now() - this.#askedAt
+    return age >= 0 && age < LEASE_MS
+  }
+
+  get due(): boolean {
+    return this.#now() - this.#askedAt >= RENEW_MS
+  }
+
+  /** One question at a time, whoever asks. @returns whether the directory answered */
+  renew(): Promise<boolean> {
+    this.#asking ??= this.#renew().finally(() => {
+      this.#asking = undefined
+    })
+    return this.#asking
+  }
+
+  async #renew(): Promise<boolean> {
+    const now = this.#now()
+    try {
+      const news = await this.#ask()
+      if (news) await this.#take(news)
+      this.#askedAt = now
+      return true
+    } catch (error) {
+      console.error('the directory did not answer:', error)
+      return false
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import type { Identity } from '@messkit/sdk/broker'
+import { readFact, writeFact } from '../store/facts.ts'
+import { OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
+import { keysOf, NOTHING, type PolicyDocument, readPolicy } from './document.ts'
+import { Judge, type Layer, type Verdict } from './judge.ts'
+import { type Learned, learn } from './learned.ts'
+import { Lease } from './lease.ts'
+import { carryOver, layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
+import type { Visitor } from './visitor.ts'
+
+/** A topic's own rules and grants. `since`: the offset at which each began. */
+export interface OwnAccess {
+  readonly version: number
+  /** Of the log that they were made for: a topic that is made again does not inherit them. */
+  readonly epoch: string
+  readonly document: PolicyDocument
+  readonly since: { readonly rules: readonly number[]; readonly grants: readonly number[] }
+}
+
+export interface TopicAccessOptions {
+  readonly topic: string
+  readonly sql: SqlStorage
+  /** The directory, for what is newer than this version. */
+  readonly ask: (known: number) => Promise<News | undefined>
+  /** Offset behind the newest message, and the name of the log. */
+  readonly log: () => { readonly head: number; readonly epoch: string }
+  /** Somebody may do more or less than before: judge every link anew, in this turn. */
+  readonly changed: () => void
+  readonly now: () => number
+}
+
+interface Copy {
+  readonly news: News
+  readonly learned: Learned
+}
+
+/** Who may do what with one topic: the deployment's policy, of which it keeps a copy, and the topic's own rules. */
+export class TopicAccess {
+  readonly lease: Lease
+  readonly #options: TopicAccessOptions
+  #copy: Copy
+  #own: OwnAccess | undefined
+  #judge: Judge | undefined
+  /** Changes one after the other: each is made from what the one before left. */
+  #changing: Promise<unknown> = Promise.resolve()
+
+  constructor(options: TopicAccessOptions) {
+    const { sql, ask, now } = options
+    this.#options = options
+    const copy = readFact(sql, POLICY_BUCKET)
+    const own = readFact(sql, OWN_BUCKET)
+    this.#copy = copy === undefined ? { news: NO_NEWS, learned: [] } : (JSON.parse(copy) as Copy)
+    this.#own = own === undefined ? undefined : (JSON.parse(own) as OwnAccess)
+    this.lease = new Lease(
+      () => ask(this.#copy.news.version),
+      (news) => this.learn(news),
+      now,
+    )
+  }
+
+  get version(): number {
+    return this.#copy.news.version
+  }
+
+  get own(): OwnAccess {
+    return this.#own ?? { version: 0, epoch: '', document: NOTHING, since: { rules: [], grants: [] } }
+  }
+
+  /** @throws {Error} before it was ready, which only we could do */
+  judge(visitor: Visitor): Identity {
+    const { key, user, expiresAt } = visitor
+    const { rights, historyFrom } = this.verdict(visitor)
+    return { key, user, expiresAt, rights, ...(historyFrom > 0 && { historyFrom }) }
+  }
+
+  verdict(visitor: Visitor): Verdict {
+    return this.judgeItself.judge(visitor, 'topic', this.#options.topic)
+  }
+
+  get judgeItself(): Judge {
+    if (!this.#judge) throw new Error('the policy was not read yet')
+    return this.#judge
+  }
+
+  /** Resolves once there is a policy that may be gone by. @returns whether there is */
+  async ready(): Promise<boolean> {
+    if (!this.lease.holds && !(await this.lease.renew())) return false
+    if (!this.#judge) await this.#change(async () => {})
+    return true
+  }
+
+  /** The deployment's policy has changed. */
+  learn(news: News): Promise<void> {
+    return this.#change(async () => {
+      if (news.version <= this.#copy.news.version) return
+      const { head } = this.#options.log()
+      this.#copy = { news, learned: learn(this.#copy.learned, news.version, head) }
+      writeFact(this.#options.sql, POLICY_BUCKET, JSON.stringify(this.#copy))
+    })
+  }
+
+  /** @returns the new version, or `undefined` if somebody else has changed it meanwhile */
+  async setOwn(document: PolicyDocument, ifVersion: number): Promise<number | undefined> {
+    const read = keysOf(readPolicy(document))
+    let version: number | undefined
+    await this.#change(async () => {
+      if (this.own.version !== ifVersion) return
+      const { head, epoch } = this.#options.log()
+      const before = this.own
+      const old = keysOf(readPolicy({ ...before.document, tests: [] }))
+      version = before.version + 1
+      this.#own = {
+        version,
+        epoch,
+        document,
+        since: {
+          rules: carryOver({ keys: old.rules, since: before.since.rules }, read.rules, head),
+          grants: carryOver({ keys: old.grants, since: before.since.grants }, read.grants, head),
+        },
+      }
+      writeFact(this.#options.sql, OWN_BUCKET, JSON.stringify(this.#own))
+    })
+    return version
+  }
+
+  #change(work: () => Promise<void>): Promise<void> {
+    const change = this.#changing.then(async () => {
+      await work()
+      const { news, learned } = this.#copy
+      const judge = await Judge.make({ deployment: layerOf(news, learned), own: this.#ownLayer() }, revokedOf(news))
+      // From here to the end of the turn: whoever lost a right gets no frame after this.
+      this.#judge = judge
+      this.#options.changed()
+    })
+    this.#changing = change.catch(() => {})
+    return change
+  }
+
+  #ownLayer(): Layer {
+    const { document, since } = this.own
+    return {
+      policy: readPolicy({ ...document, tests: [] }),
+      ruleSince: (place) => since.rules[place] ?? 0,
+      grantSince: (place) => since.grants[place] ?? 0,
+    }
+  }
+}
