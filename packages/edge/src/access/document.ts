@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { ACL_BOUNDS } from '../acl/bounds.ts'
-import { PolicyError } from '../acl/errors.ts'
+import { PolicyError, type Problem } from '../acl/errors.ts'
 import { formatStatement } from '../acl/format.ts'
 import { type GrantRow, Grants } from '../acl/grants.ts'
 import { parse } from '../acl/parse.ts'
-import type { Policy } from '../acl/policy.ts'
+import type { Policy, Rule } from '../acl/policy.ts'
 import { testPolicy } from '../acl/policy-tests.ts'
 import { ACTION_BITS, type Action, GRANT_SCHEMA, isAction } from '../acl/vocabulary.ts'
 
@@ -47,6 +47,8 @@ export interface ReadPolicy {
 /** @throws {PolicyError} naming the lines that are wrong, or the tests that failed */
 export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy {
   const policy = parse(rules, { dialect: 'native' })
+  const [unkept, ...more] = policy.rules.flatMap((rule) => unkeptBy(rule))
+  if (unkept) throw new PolicyError(unkept, ...more)
   const failures = testPolicy(policy, tests)
   if (failures.length > 0)
     throw new PolicyError(
@@ -57,6 +59,16 @@ export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy
       })) as unknown as [ConstructorParameters<typeof PolicyError>[0]]),
     )
   return { policy, grants: grants.map(rowOf) }
+}
+
+/** What the notation can say and this server does not do yet is refused: a rule that is not kept would be worse than none. */
+function unkeptBy({ line, limits, log, who }: Rule): Problem[] {
+  const refuse = (message: string): Problem => ({ kind: 'impossible-property', line, message })
+  return [
+    ...(limits.length > 0 ? [refuse('limits are not kept by this version')] : []),
+    ...(log ? [refuse('single decisions are not recorded by this version')] : []),
+    ...(who.kind === 'owner' ? [refuse('topics have no owners in this version')] : []),
+  ]
 }
 
 function rowOf({ group, on, name, can, from = 'grant' }: PolicyDocument['grants'][number]): GrantRow {

@@ -65,11 +65,13 @@ export class TopicObject extends DurableObject<Env> {
       newEpoch: () => makeEpoch(Date.now(), Math.random),
       wakeAt: (at) => this.#alarm.want(at),
       verify: (token, link) => {
-        const check = this.#verify(
-          [...this.#links.values()].find((seat) => seat.link === link),
-          token,
+        const seat = [...this.#links.values()].find((one) => one.link === link)
+        const check = this.#verify(seat, token)
+        // The policy may have changed between the judgement and its arrival.
+        this.#check = check.then(
+          () => seat && this.#home.judge(link, this.#access.judge(seat.visitor)),
+          () => {},
         )
-        this.#check = check.catch(() => {})
         return check
       },
       onFailed: (error) => console.error('the log failed and is loaded anew with the next link:', error),
