@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { MemoryCursors } from '../../packages/sdk/src/client/cursors.ts'
 import { DurableCursors } from '../../packages/sdk/src/client/durable-cursors.ts'
 import { makeCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import { Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
@@ -52,7 +53,7 @@ test('a name that stays taken is refused after a while', async () => {
 })
 
 test('without a database positions live as long as the page', async () => {
-  const cursors = new DurableCursors()
+  const { cursors } = open()
   cursors.save('a/b', 'main', makeCursor(EPOCH, 3))
   cursors.giveUp()
 
@@ -67,10 +68,6 @@ function open() {
     throw error
   })
   onTestFinished(() => database.close())
-  const other = () => {
-    const cursors = new DurableCursors()
-    cursors.open(database, name)
-    return cursors
-  }
+  const other = () => new DurableCursors(database, new MemoryCursors(), name)
   return { cursors: other(), other }
 }

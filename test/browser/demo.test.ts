@@ -5,6 +5,7 @@ import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { buildDemo } from '../../scripts/build-demo.mjs'
 import { bundleWorker } from '../../scripts/bundle.mjs'
+import { inRoot } from '../../scripts/project.mjs'
 import { startServer } from '../../scripts/serve.mjs'
 import { SECRET } from '../support/server.ts'
 import { browser, browserIn, eventually, LONG_MS, profile } from './browser.ts'
@@ -38,6 +39,9 @@ test('what one person adds, ticks, renames and removes, another sees, and who di
   await button(bo, 'Remove Tea').click()
 
   for (const page of [ana, bo]) await eventually(() => items(page), ['Rye bread, ana', '✓ Milk, bo'])
+  // One's own name is for screen readers alone.
+  const names = (page: Page) => page.locator('.by:not(.sr)').allTextContents()
+  expect([await names(ana), await names(bo)]).toEqual([['bo'], ['ana']])
   await button(ana, 'Remove ticked').click()
   for (const page of [ana, bo]) await eventually(() => items(page), ['Rye bread, ana'])
 })
@@ -220,6 +224,42 @@ test('lists are kept apart, and a name that is none is told', { timeout: LONG_MS
   expect(await page.title()).toBe('chores · Messkit')
 })
 
+test.each([
+  { what: 'a phone', width: 360, height: 640 },
+  { what: 'a wide window', width: 1280, height: 800 },
+  { what: 'a wide window at 200 %', width: 640, height: 400 },
+])(
+  'nothing is cut off or under something else in $what, however long the list is',
+  {
+    timeout: LONG_MS,
+  },
+  async ({ width, height }) => {
+    const page = await open(await browser(), `#long-${width}`)
+    await page.setViewportSize({ width, height })
+    await page.emulateMedia({ reducedMotion: 'reduce' })
+    for (let i = 0; i < 30; i++) await add(page, `Item ${i}`)
+    await eventually(() => page.locator('#items > li').count(), 30)
+
+    // Adding has scrolled to the last one.
+    const sees = height > 500
+    expect(await page.locator('#cable').evaluate(inSight)).toBe(sees)
+    for (const name of ['Remove Item 29', 'Remove Item 0', 'Remove Item 15']) {
+      await button(page, name).focus()
+      expect(await button(page, name).evaluate(inSight), name).toBe(true)
+    }
+    const small = await page.locator('button, a, input, summary').evaluateAll((controls) =>
+      controls
+        .filter((control) => control.checkVisibility() && !control.matches('.skip'))
+        .filter(
+          (control) => Math.min(control.getBoundingClientRect().width, control.getBoundingClientRect().height) < 24,
+        )
+        .map((control) => control.id || control.textContent),
+    )
+    expect(small).toEqual([])
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+  },
+)
+
 test('a keyboard reaches everything in reading order, and everything has a name', { timeout: LONG_MS }, async () => {
   const page = await open(await browser(), '#keys')
   await add(page, 'Bread')
@@ -307,7 +347,8 @@ interface StartOptions {
 }
 
 async function start({ demoDir = built, dataDir = folder(), port = 0 }: StartOptions) {
-  const vars = { TOKEN_SECRET: SECRET, TOKEN_ISSUER: 'demo-test', TOKEN_AUDIENCE: 'messkit' }
+  const policy = readFileSync(inRoot('packages/demo/policy.acl'), 'utf8')
+  const vars = { TOKEN_SECRET: SECRET, TOKEN_ISSUER: 'demo-test', TOKEN_AUDIENCE: 'messkit', POLICY: policy }
   const started = await startServer({ dataDir, bundle, demoDir, port, vars })
   return { ...started, dataDir }
 }
@@ -390,6 +431,12 @@ const items = (page: Page): Promise<string[]> =>
       return [`${tick}${text('.text')}`, text('.by'), text('.state')].filter(Boolean).join(', ')
     }),
   )
+
+/** Whether the middle of an element can be pressed where it stands. */
+const inSight = (element: Element): boolean => {
+  const { left, top, width, height } = element.getBoundingClientRect()
+  return element.contains(document.elementFromPoint(left + width / 2, top + height / 2))
+}
 
 const outbox = (page: Page): Promise<string[]> => page.locator('#outbox-list .text').allTextContents()
 

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { runServer } from '../support/server.ts'
 import { browserIn, eventually, LONG_MS, profile, site, tab } from './browser.ts'
@@ -76,6 +78,119 @@ test("without a server, forget() deletes the topics of one's own", { timeout: LO
 
   expect(left).toBe(0)
 })
+
+test('after forget() nothing is left in a profile but what the browser itself has not tidied up in the files of its database', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const folder = profile()
+  let context = await browserIn(folder)
+  const page = await tab(context, pages)
+  await page.evaluate(
+    async ([topic, marker]) => {
+      kept.mess = sdk.createMess({ url: 'http://127.0.0.1:9/' })
+      await kept.mess.topic(topic).publish(marker).stored
+    },
+    [TOPIC, MARKER] as const,
+  )
+  expect(filesWith(folder, MARKER)).not.toEqual([])
+
+  await page.evaluate(() => kept.mess.forget({ unsent: 'discard' }))
+  await context.close()
+
+  // LevelDB, which Chromium keeps databases in, drops deleted bytes when it compacts its files, and nobody can tell it to.
+  expect(filesWith(folder, MARKER).filter((name) => !name.includes('.indexeddb.leveldb/'))).toEqual([])
+  context = await browserIn(folder)
+  const again = await tab(context, pages)
+  const left = await again.evaluate(async () => ({
+    databases: (await indexedDB.databases()).length,
+    caches: (await caches.keys()).length,
+    items: localStorage.length + sessionStorage.length,
+  }))
+  expect(left).toEqual({ databases: 0, caches: 0, items: 0 })
+})
+
+test('forget() deletes also while a close() still waits for acks', { timeout: LONG_MS }, async () => {
+  const page = await tab(await browserIn(profile()), await site())
+
+  await page.evaluate(async (topic) => {
+    const mess = sdk.createMess({ url: 'http://127.0.0.1:9/' })
+    await mess.topic(topic).publish('never sent').stored
+    const closed = mess.close({ waitMs: 200 })
+    await mess.forget({ unsent: 'discard' })
+    await closed
+  }, TOPIC)
+
+  expect(await page.evaluate(async () => (await indexedDB.databases()).length)).toBe(0)
+})
+
+test('what another tab was about to write when the user was signed out is not written', {
+  timeout: LONG_MS,
+}, async () => {
+  const page = await tab(await browserIn(profile()), await site())
+
+  await page.evaluate(
+    async ([name, topic]) => {
+      const bus = new BroadcastChannel(name)
+      const [one, two] = [sdk.createMess(), sdk.createMess()]
+      for (const mess of [one, two]) await mess.outbox.list()
+      const request = indexedDB.open(name)
+      await new Promise((resolve) => {
+        request.onsuccess = resolve
+      })
+      const db = request.result
+      // This hears it before the other tab does. One message is being written until the database is to be deleted, one waits behind it.
+      bus.onmessage = async ({ data }) => {
+        if (data.kind !== 'forget') return
+        const store = db.transaction('outbox', 'readwrite').objectStore('outbox')
+        let over = false
+        const hold = () => {
+          if (!over) store.count().onsuccess = hold
+        }
+        hold()
+        db.onversionchange = () =>
+          setTimeout(() => {
+            over = true
+            db.close()
+          })
+        const publish = (text: string) =>
+          void two
+            .topic(topic)
+            .publish(text)
+            .stored.catch(() => {})
+        publish('being written')
+        for (let i = 0; i < 20; i++) await undefined
+        publish('to be written')
+      }
+      await one.forget({ unsent: 'discard' })
+      await two.close()
+    },
+    ['messkit/main/local/nobody', TOPIC] as const,
+  )
+
+  await eventually(() => page.evaluate(async () => (await indexedDB.databases()).length), 0)
+})
+
+/** Files that hold a text as it is, in either of the ways in which browsers write it. */
+function filesWith(folder: string, text: string): string[] {
+  const forms = [Buffer.from(text), Buffer.from(text, 'utf16le')]
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+    if (!entry.isFile()) return []
+    const path = join(entry.parentPath, entry.name)
+    const bytes = readIfThere(path)
+    return forms.some((form) => bytes?.includes(form)) ? [path] : []
+  })
+}
+
+/** A browser that runs deletes files at any time. */
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
 
 /** Everything in all databases of the origin, as text. */
 async function contents(): Promise<string> {

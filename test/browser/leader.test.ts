@@ -128,6 +128,43 @@ test('a page that is frozen lets go of the lead, and comes back as one of the ot
   expect(await role(leader)).toBe('follower')
 })
 
+test('a tab that only publishes says how the server is reached', { timeout: LONG_MS }, async () => {
+  const { context, pages, proxy } = await stage()
+  const [leader] = await tabs(context, pages, proxy.url, 1)
+  await listen(leader)
+  await eventually(() => status(leader), 'online')
+
+  const other = await open(context, pages, proxy.url)
+  await publish(other, 'hello', 1)
+
+  await eventually(() => status(other), 'online')
+})
+
+test('a tab that led before subscribes to nothing that only the others want', { timeout: LONG_MS }, async () => {
+  const { context, pages, proxy } = await stage()
+  const [before, other] = await tabs(context, pages, proxy.url, 2)
+  await listen(other)
+  await publish(before, 'before', 1)
+  await before.evaluate(() => {
+    kept.asked = []
+    const { postMessage } = BroadcastChannel.prototype
+    BroadcastChannel.prototype.postMessage = function (message) {
+      if (message.kind === 'up') kept.asked.push(JSON.parse(message.body.text).method)
+      postMessage.call(this, message)
+    }
+    document.dispatchEvent(new Event('freeze'))
+  })
+  await eventually(() => role(other), 'leader')
+
+  await before.evaluate(() => void document.dispatchEvent(new Event('resume')))
+  // Whatever is subscribed is so before a history is asked for.
+  for (const topic of TOPICS) await before.evaluate((topic) => kept.mess.topic(topic).history(), topic)
+
+  const asked: string[] = await before.evaluate(() => kept.asked)
+  expect(asked.filter((method) => method === 'history')).toHaveLength(TOPICS.length)
+  expect(asked).not.toContain('subscribe')
+})
+
 async function stage() {
   const pages = await site()
   const server = await runServer({ ALLOWED_ORIGINS: pages.url })

@@ -36,6 +36,22 @@ test('a client that is made, used and closed, and made again in the same tick, l
   })
 })
 
+test('a view that ends before it has begun is no error', async () => {
+  const page = await tab(await browser(), await site())
+
+  const errors = await page.evaluate(async (topic) => {
+    const mess = sdk.createMess()
+    const errors: string[] = []
+    mess.on('error', ({ code }) => errors.push(code))
+    const { ready } = mess.topic(topic).view(() => {})
+    await mess.close()
+    await ready.catch(() => {})
+    return errors
+  }, TOPIC)
+
+  expect(errors).toEqual([])
+})
+
 test('instances that were never closed, as after a hot reload, go on beside each other', async () => {
   const page = await tab(await browser(), await site())
 
@@ -106,6 +122,41 @@ test('in an insecure context every tab is by itself, in memory, and says so', as
   }
 })
 
+test('a name that positions are saved under is free while its page is frozen, and is taken again where the others stopped', async () => {
+  const pages = await site()
+  const context = await browser()
+  const [one, two] = [await tab(context, pages), await tab(context, pages)]
+  for (const page of [one, two])
+    await page.evaluate(async (topic) => {
+      kept.mess = sdk.createMess()
+      kept.seen = []
+      kept.resume = () =>
+        kept.mess
+          .topic(topic)
+          .subscribe(({ data }: { data: string }) => void kept.seen.push(data), { resume: 'reader', from: 'start' })
+      kept.publish = (data: string) => kept.mess.topic(topic).publish(data).stored
+      await kept.mess.outbox.list()
+    }, TOPIC)
+  await one.evaluate(() => {
+    kept.resume()
+    return kept.publish('before')
+  })
+  await eventually(() => one.evaluate(() => kept.seen), ['before'])
+
+  await one.evaluate(() => void document.dispatchEvent(new Event('freeze')))
+  await two.evaluate(async () => {
+    kept.reader = kept.resume()
+    await kept.reader.ready
+    await kept.publish('meanwhile')
+  })
+  await eventually(() => two.evaluate(() => kept.seen), ['meanwhile'])
+  await two.evaluate(() => kept.reader.stop())
+  await one.evaluate(() => void document.dispatchEvent(new Event('resume')))
+  await two.evaluate(() => kept.publish('after'))
+
+  await eventually(() => one.evaluate(() => kept.seen), ['before', 'after'])
+})
+
 test('a page in the back/forward cache holds nothing up, and comes back whole', async () => {
   const pages = await site()
   const context = await browserIn(profile(), { keepPages: true })
@@ -116,7 +167,10 @@ test('a page in the back/forward cache holds nothing up, and comes back whole', 
     })
     kept.mess = sdk.createMess()
     kept.seen = []
-    await kept.mess.topic(topic).subscribe(({ data }: { data: number }) => void kept.seen.push(data)).ready
+    // A lock that is held for its name would keep the page out of the cache.
+    await kept.mess.topic(topic).subscribe(({ data }: { data: number }) => void kept.seen.push(data), {
+      resume: 'reader',
+    }).ready
     await kept.mess.topic(topic).publish(0)
   }, TOPIC)
   const two = await tab(context, pages)

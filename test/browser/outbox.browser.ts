@@ -1,8 +1,9 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import { Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
 import { type Addition, IndexedDBOutbox } from '../../packages/sdk/src/store/indexeddb-outbox.ts'
 import type { Row } from '../../packages/sdk/src/store/indexeddb-rows.ts'
+import { StoreConflict } from '../../packages/sdk/src/store/store.ts'
 
 const TOPIC = 'rooms/1'
 
@@ -181,12 +182,46 @@ test('a row that is gone proves nothing where the whole database is gone', async
   expect(await outbox.find([sought('one', 1), sought('one', 2)])).toEqual(['lost', 'waiting'])
 })
 
-test('a record of a newer build is left alone', async () => {
+test('a topic that a newer build has written to is left alone, and the others go on', async () => {
   const { outbox, database } = await open()
-  const [row] = await outbox.add([lines('one', 1, 1)])
+  const [row, other] = await outbox.add([lines('one', 1, 1), { ...lines('two', 1, 1), topic: 'rooms/2' }])
   await database.write(['outbox'], 'strict', async ({ outbox }) => void outbox.put({ ...row, v: 2 }, [TOPIC, 1]))
 
   await expect(outbox.read(TOPIC)).rejects.toThrow('version 2')
+  const { counters, rows } = await outbox.read()
+  expect(counters.map(({ topic }) => topic)).toEqual(['rooms/2'])
+  expect(rows).toEqual([other])
+})
+
+test('what a leader of an earlier term still writes changes nothing', async () => {
+  const { outbox, database } = await open()
+  const [row] = await outbox.add([lines('one', 1, 1)])
+  const publisher = row?.publisher as string
+  outbox.term = 1
+  await database.write(['meta'], 'strict', async ({ meta }) => void meta.put(2, 'term'))
+
+  const settling = outbox.settle([{ topic: TOPIC, publisher, settled: 1, below: 2, acks: [ack('one', 1, 7)] }])
+  await expect(settling).rejects.toBeInstanceOf(StoreConflict)
+  const aside = outbox.setAside(TOPIC, publisher, [{ first: 1, count: 1, code: 'forbidden', message: 'no' }], false)
+  await expect(aside).rejects.toBeInstanceOf(StoreConflict)
+
+  expect(await outbox.read()).toMatchObject({ counters: [{ settled: 0 }], rows: [row] })
+  expect(await outbox.refused()).toEqual([])
+})
+
+test('a message is on the disk, and not only with the system, when it is said to be stored or set aside', async () => {
+  const { outbox } = await open()
+  const begun = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  onTestFinished(() => begun.mockRestore())
+
+  const [row] = await outbox.add([lines('one', 1, 1)])
+  const refused = [{ first: 1, count: 1, code: 'forbidden', message: 'no' }] as const
+  await outbox.setAside(TOPIC, row?.publisher as string, refused, false)
+  await outbox.retry('one-1', 'again')
+
+  expect(begun.mock.calls.map(([, mode, options]) => [mode, options?.durability])).toEqual(
+    Array(3).fill(['readwrite', 'strict']),
+  )
 })
 
 async function open({ twice = false } = {}) {

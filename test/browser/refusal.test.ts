@@ -78,6 +78,37 @@ test('a refusal is told by the tab that sends, when the one that published is go
   await eventually(async () => (await events(one)).map(({ code }) => code), ['too_deep'])
 })
 
+test('a message that was refused, and given up while its tab was away, is refused for its tab, too', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const server = await runServer({ ALLOWED_ORIGINS: pages.url })
+  onTestFinished(() => server.end())
+  const context = await browser()
+  const [one, two] = [await tab(context, pages), await tab(context, pages)]
+  await start(one, server.url)
+  await eventually(() => one.evaluate(() => kept.mess.status.role), 'leader')
+  await start(two, server.url)
+  await server.kill()
+  await two.evaluate(async (topic) => {
+    const receipt = kept.mess.topic(topic).publish(kept.sly())
+    kept.outcome = receipt.then(
+      () => 'acked',
+      (error: { code: string }) => error.code,
+    )
+    await receipt.stored
+    dispatchEvent(new Event('pagehide'))
+  }, TOPIC)
+
+  await server.restart()
+  await eventually(() => one.evaluate(() => kept.mess.status.refused), 1)
+  const [entry] = await list(one)
+  await one.evaluate((id) => kept.mess.outbox.discard(id), entry?.id as string)
+  await two.evaluate(() => void dispatchEvent(new Event('pageshow')))
+
+  expect(await two.evaluate(() => kept.outcome)).toBe('too_deep')
+})
+
 interface Entry {
   readonly id: string
   readonly topic: string

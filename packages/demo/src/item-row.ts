@@ -5,6 +5,7 @@ import { toneOf } from './tone.ts'
 
 /** What a person does to an item. */
 export interface ItemActions {
+  readonly user: string
   readonly tick: (item: Item, done: boolean) => void
   readonly rename: (item: Item, text: string) => void
   readonly remove: (item: Item) => void
@@ -58,7 +59,9 @@ export class ItemRow {
     const key = `${doneBy === undefined ? 'by' : 'ticked by'} ${who} ${waiting}`
     if (this.#facts.dataset.key === key) return
     this.#facts.dataset.key = key
-    const name = el('span', `by tone-${toneOf(who)}`, shorten(who))
+    // One's own name says nothing new, and what waits is one's own doing.
+    const seen = who === this.#actions.user || waiting ? 'sr' : `tone-${toneOf(who)}`
+    const name = el('span', `by ${seen}`, shorten(who))
     const verb = el('span', 'sr', doneBy === undefined ? 'added by ' : 'ticked by ')
     this.#facts.replaceChildren(...(waiting ? [el('span', 'state', 'waiting')] : []), verb, name)
   }

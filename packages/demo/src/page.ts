@@ -42,6 +42,7 @@ export class Page {
     this.#options = options
     this.#acks = new Acks(this.#draw)
     this.#list = new ListView({
+      user,
       tick: ({ id }, done) => this.#change({ do: 'tick', item: id, done, by: user }),
       rename: ({ id }, text) => this.#change({ do: 'rename', item: id, text, by: user }),
       remove: ({ id }) => this.#change({ do: 'remove', item: id, by: user }),

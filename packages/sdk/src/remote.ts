@@ -1,4 +1,4 @@
-import { MemoryCursors } from './client/cursors.ts'
+import { memoryCursors } from './client/cursors.ts'
 import { type CommonOptions, checkUrl, type Mess, makeMess } from './client/mess.ts'
 import { MemoryOutbox } from './client/outbox.ts'
 import type { AskToken } from './client/token.ts'
@@ -25,7 +25,7 @@ export function createMess(options: RemoteOptions): Mess {
       local: false,
       open: webSocketLinks(options.url),
       outbox: new MemoryOutbox(events),
-      cursors: new MemoryCursors(),
+      cursors: memoryCursors(),
       storage: () => 'memory',
       role: () => 'alone',
       close: () => {},

@@ -178,8 +178,9 @@ export class App {
       this.subs.set(story, (this.subs.get(story) ?? new Set()).add(sub))
     }
     const handled = (offset: number): void => {
-      // What was at hand when it was stopped does not count.
-      if (!this.tab.dead && subscription.state !== 'stopped') story.handled(sub, offset)
+      // What was at hand when it was stopped does not count; nor where others have gone on under the name while the page was away.
+      const counts = subscription.state !== 'stopped' && story.positions.get(sub) === offset + 1
+      if (!this.tab.dead && counts) story.handled(sub, offset)
     }
     const handle = (message: Message<Note>): void | Promise<void> => {
       start(undefined)
@@ -201,6 +202,11 @@ export class App {
         if (!this.tab.dead) story.gap(sub, gap)
       },
     })
+    // A name is let go with the page, and begins anew where its last holder stopped.
+    if (resume !== undefined)
+      this.tab.listen('pagehide', () => {
+        if (mess.status.storage !== 'memory') started = false
+      })
     subscription.ready.then(
       ({ cursor }) => start(parseCursor(cursor)?.offset),
       () => {},

@@ -43,7 +43,7 @@ function stopTimer(timer: Timer | undefined): void {
 
 function listen(event: string, listener: () => void, { signal }: { signal?: AbortSignal } = {}): void {
   const { listeners } = page.current
-  listeners.set(event, (listeners.get(event) ?? new Set()).add(listener))
+  page.current.listen(event, listener)
   signal?.addEventListener('abort', () => listeners.get(event)?.delete(listener))
 }
 

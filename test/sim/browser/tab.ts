@@ -80,6 +80,10 @@ export class Tab {
     }
   }
 
+  listen(event: string, listener: () => void): void {
+    this.listeners.set(event, (this.listeners.get(event) ?? new Set()).add(listener))
+  }
+
   fire(event: string): void {
     this.run(() => {
       for (const listener of [...(this.listeners.get(event) ?? [])]) listener()

@@ -40,6 +40,7 @@ export class Consumer<T> {
   readonly #items: Item[] = []
   #busy = false
   #stopped = false
+  #rested: (() => void) | undefined
   #cursor: Cursor | undefined
 
   constructor(options: ConsumerOptions<T>) {
@@ -68,16 +69,32 @@ export class Consumer<T> {
 
   /** No handler starts after this. What was handled stays so; the message at hand does not count. */
   stop(): void {
-    const [item] = this.#items
-    if (item && 'walk' in item) this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)
+    this.#note()
     this.#stopped = true
     this.#items.length = 0
+  }
+
+  /** As stopping, but that the message at hand still counts; `rested` is called once it is done with. */
+  rest(rested: () => void): void {
+    this.#note()
+    this.#rested = rested
+    if (!this.#busy) this.#run()
+  }
+
+  #note(): void {
+    const [item] = this.#items
+    if (item && 'walk' in item) this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)
   }
 
   #run(): void {
     if (this.#busy) return
     this.#busy = true
     while (!this.#stopped) {
+      if (this.#rested) {
+        this.#stopped = true
+        this.#rested()
+        return
+      }
       const item = this.#items[0]
       if (!item) break
       const waiting = 'gap' in item ? this.#runGap(item) : this.#runBatch(item)

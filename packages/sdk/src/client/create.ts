@@ -2,12 +2,12 @@ import type { Retention } from '../broker/retention.ts'
 import { inProcessLinks } from '../link/in-process.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { canShare } from '../platform.ts'
-import { MemoryCursors } from './cursors.ts'
+import { memoryCursors } from './cursors.ts'
 import type { Homes } from './homes.ts'
 import { type CommonOptions, checkUrl, type Mess, makeMess, type Parts, type PartsEvents } from './mess.ts'
 import { MemoryOutbox } from './outbox.ts'
 import { SessionParts } from './session-parts.ts'
-import { TabParts } from './tab-parts.ts'
+import { type TabOptions, TabParts } from './tab-parts.ts'
 import type { AskToken } from './token.ts'
 
 /** What local topics keep unless told otherwise. */
@@ -44,18 +44,15 @@ export function createMess(options: MessOptions = {}): Mess {
 
 function partsFor(options: MessOptions, events: PartsEvents): Parts {
   const { url, storage, tabs, name = 'main', user, retention = LOCAL_RETENTION } = options
+  const tab: TabOptions = { url, name, user, retention }
   if (tabs !== false && canShare(storage !== 'memory')) {
-    if (storage !== 'memory') return inTab(options, events)
-    if (url === undefined) return new SessionParts({ name, user, retention }, events)
+    if (storage !== 'memory') return new TabParts(tab, events)
+    if (url === undefined) return new SessionParts(tab, events)
   }
-  return inMemory(options, events)
+  return inMemory(tab, events)
 }
 
-function inTab({ url, name = 'main', user, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {
-  return new TabParts({ url, name, user, retention }, events)
-}
-
-function inMemory({ url, retention = LOCAL_RETENTION }: MessOptions, events: PartsEvents): Parts {
+function inMemory({ url, retention }: TabOptions, events: PartsEvents): Parts {
   let homes: Promise<Homes> | undefined
   // Loaded only where there is no server; a page that could not load it now may be able to later.
   const load = (): Promise<Homes> => {
@@ -69,7 +66,7 @@ function inMemory({ url, retention = LOCAL_RETENTION }: MessOptions, events: Par
     local: url === undefined,
     open: url === undefined ? inProcessLinks(async (topic) => (await load()).get(topic)) : webSocketLinks(url),
     outbox: new MemoryOutbox(events),
-    cursors: new MemoryCursors(),
+    cursors: memoryCursors(),
     storage: () => 'memory',
     role: () => 'alone',
     close: async () => (await homes)?.close(),

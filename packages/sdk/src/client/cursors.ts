@@ -1,13 +1,16 @@
 import { pause } from '../platform.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 
-/** Where named subscriptions stopped. */
+/** Where named subscriptions stopped. What fails does so with a `MessError`. */
 export interface CursorStore {
   load(topic: string, name: string): Promise<Cursor | undefined>
   /** Moves only forward within an epoch; may be put off, never reordered. */
   save(topic: string, name: string, cursor: Cursor): void
-  /** One holder at a time; `undefined` if another has it. */
-  hold(topic: string, name: string): Promise<(() => void) | undefined>
+  /**
+   * One holder at a time; `undefined` if another has it.
+   * @param away called when the name must be let go, as the page is put away: save, and hold it anew
+   */
+  hold(topic: string, name: string, away?: () => void): Promise<(() => void) | undefined>
 }
 
 /** For the life of the process. */
@@ -33,5 +36,10 @@ export class MemoryCursors implements CursorStore {
   }
 }
 
+export function memoryCursors(): () => Promise<CursorStore> {
+  const cursors = new MemoryCursors()
+  return async () => cursors
+}
+
 /** No topic name holds a line break. */
-export const keyOf = (topic: string, name: string): string => `${topic}\n${name}`
+const keyOf = (topic: string, name: string): string => `${topic}\n${name}`

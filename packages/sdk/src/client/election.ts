@@ -51,6 +51,8 @@ export class Election {
   #term = 0
   #leading = false
   #retired = false
+  /** There is a tab of a newer build. */
+  #yields = false
   #unanswered = 0
 
   /** @param away and `back` are called around the time in which the page is put away */
@@ -68,6 +70,10 @@ export class Election {
     })
     bus.on('answer', () => {
       this.#unanswered = 0
+    })
+    // Neither hears the other's answers: they would take the lead from each other for ever.
+    bus.on('other', (newer) => {
+      this.#yields ||= newer
     })
     this.#unlisten = onPage({ hide: away, show: back })
   }
@@ -205,10 +211,13 @@ export class Election {
       this.#unanswered = 0
       return
     }
-    if (this.#unanswered++ >= ASKINGS) {
+    if (this.#unanswered++ < ASKINGS) this.#options.bus.post('ask', undefined)
+    else {
       this.#unanswered = 0
-      this.#stand(true)
-    } else this.#options.bus.post('ask', undefined)
+      // A newer leader sends what is stored here, and cannot say so.
+      if (this.#yields) this.#options.changed()
+      else this.#stand(true)
+    }
     this.#asking.set(elapsed() + ASK_MS)
   }
 

@@ -32,6 +32,18 @@ describe('resuming', () => {
 })
 
 describe('a message', () => {
+  it('is what it was when it was published', async () => {
+    const topic = mess.topic<{ n: number }>('early')
+    const data = { n: 1 }
+
+    const receipt = topic.publish(data)
+    data.n = 2
+
+    await receipt
+    const { messages } = await topic.history()
+    expect(messages.map(({ data }) => data)).toEqual([{ n: 1 }])
+  })
+
   it('is plain data, which can be copied and compared', async () => {
     const topic = mess.topic<string>('plain')
     const seen: Message<string>[] = []
@@ -49,6 +61,23 @@ describe('a message', () => {
       own: true,
     })
     expect(structuredClone(seen[0])).toEqual(seen[0])
+  })
+})
+
+describe('status', () => {
+  it('is told with each message that begins to wait', async () => {
+    const offline = createMess({ url: 'http://127.0.0.1:9/' })
+    const heard: number[] = []
+    offline.on('status', ({ unsent }) => heard.push(unsent))
+    offline.topic('status').publish(1)
+    await vi.waitFor(() => expect(heard).toContain(1))
+
+    offline.topic('status').publish(2)
+    // Before anything can come from outside.
+    await Promise.resolve().then(() => {})
+
+    expect(heard).toContain(2)
+    await offline.close()
   })
 })
 

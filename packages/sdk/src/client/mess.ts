@@ -71,7 +71,7 @@ export interface Parts {
   readonly local: boolean
   readonly open: OpenLink
   readonly outbox: OutboxBackend
-  readonly cursors: CursorStore
+  cursors(): Promise<CursorStore>
   readonly storage: () => Status['storage']
   readonly role: () => Status['role']
   /** Where links cost nothing and come back at once; the application's wish goes before it. */
@@ -181,9 +181,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       channels.set(topic, channel)
       return channel
     },
-    get cursors() {
-      return use().cursors
-    },
+    cursors: () => use().cursors(),
     watch: (...args) => use().outbox.watch(...args),
     get ended() {
       ending ??= new AbortController()

@@ -4,7 +4,7 @@ import type { OpenLink } from '../link/link.ts'
 import { TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { randomName } from '../platform.ts'
-import { MemoryCursors } from './cursors.ts'
+import { memoryCursors } from './cursors.ts'
 import { failureOf } from './durable-errors.ts'
 import { Election } from './election.ts'
 import type { Homes } from './homes.ts'
@@ -19,7 +19,7 @@ import { nameOf, type TabOwner } from './tab-name.ts'
 export class SessionParts implements Parts {
   readonly local = true
   readonly outbox: MemoryOutbox
-  readonly cursors = new MemoryCursors()
+  readonly cursors = memoryCursors()
   readonly reconnect = { minMs: 20, maxMs: 1_000 }
   readonly open: OpenLink
   readonly #bus = new TabBus(randomName())

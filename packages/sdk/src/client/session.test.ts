@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { LIMITS } from '../protocol/limits.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
 import { Publisher } from './publisher.ts'
@@ -13,10 +13,11 @@ class Stage {
   nowMs = 1_000
   generation = 0
   readonly publisher = new Publisher('publisher')
+  random = 0.5
   readonly session = new Session({
     topic: 'rooms/42',
     publisher: () => this.publisher,
-    random: () => 0.5,
+    random: () => this.random,
     reconnect: { minMs: 100, maxMs: 200 },
   })
   effects: SessionEffect[] = []
@@ -45,12 +46,12 @@ class Stage {
     return this.hear({ id: null, error: { code: 1, message: code, data: { code, retryable } } })
   }
 
-  connect(): SessionEffect[] {
+  connect({ expiresInMs }: { expiresInMs?: number } = {}): SessionEffect[] {
     this.tell({ name: 'token', token: 'a token' })
     const [hello] = this.requests(this.tell({ name: 'opened', generation: this.generation }))
     return this.hear({
       id: hello?.id,
-      result: { version: 1, limits: LIMITS, nowMs: 0, heartbeatMs: HEARTBEAT_MS, features: [] },
+      result: { version: 1, limits: LIMITS, nowMs: 0, heartbeatMs: HEARTBEAT_MS, features: [], expiresInMs },
     })
   }
 
@@ -78,6 +79,22 @@ describe('a link that is lost', () => {
     const effects = stage.tell({ name: 'token', token: undefined })
 
     expect(effects).toContainEqual({ name: 'wake-at', at: expect.any(Number) })
+  })
+
+  it('is tried again after a random share of a wait that grows', () => {
+    const waits: number[] = []
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    for (const random of [0.1, 0.9, 0.25]) {
+      stage.random = random
+      stage.tell({ name: 'token', token: undefined })
+      stage.tell({ name: 'lost', generation: stage.generation })
+      const due = stage.effects.findLast(({ name }) => name === 'wake-at') as { at: number }
+      waits.push(due.at - stage.nowMs)
+      stage.nowMs = due.at
+      stage.tell({ name: 'due' })
+    }
+
+    expect(waits).toEqual([10, 180, 50])
   })
 
   it('is not given up because a timer came late', () => {
@@ -124,6 +141,22 @@ describe('an error of another shape than ours', () => {
       }),
     )
     expect(effects).toContainEqual({ name: 'wake-at', at: stage.nowMs + 50 })
+  })
+})
+
+describe('a token that holds', () => {
+  it('is renewed when the server says, whatever the clock on the wall says', () => {
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(8.64e15)
+    onTestFinished(() => clock.mockRestore())
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.connect({ expiresInMs: 20_000 })
+    const renewal = { name: 'ask-token', why: 'expiring' }
+
+    stage.nowMs += 15_999
+    expect(stage.tell({ name: 'due' })).not.toContainEqual(renewal)
+    stage.nowMs += 1
+
+    expect(stage.tell({ name: 'due' })).toContainEqual(renewal)
   })
 })
 

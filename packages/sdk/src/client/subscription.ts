@@ -3,10 +3,13 @@ import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
+import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { Subscriber } from './session-events.ts'
 import type { SubscribeOptions, TopicHost } from './topic.ts'
+
+type From = NonNullable<SubscribeOptions['from']>
 
 /** A running subscription. */
 export interface Subscription extends Disposable {
@@ -33,7 +36,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   readonly ready: Promise<{ cursor: Cursor }>
   readonly done: Promise<void>
   readonly #setup: SubscriptionSetup<T>
-  readonly #consumer: Consumer<T>
+  #consumer: Consumer<T>
   #started!: (start: { cursor: Cursor }) => void
   #neverStarted!: (error: MessError) => void
   #end!: () => void
@@ -42,6 +45,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   /** Where the log ended when this link was told. */
   #head: Cursor | undefined
   readonly #channel: Channel
+  #cursors: CursorStore | undefined
   #release: (() => void) | undefined
   readonly #retry = new Alarm(() => this.#again?.())
   #again: (() => void) | undefined
@@ -60,9 +64,19 @@ export class Subscribing<T> implements Subscription, Subscriber {
     // Nobody has to look at either.
     this.ready.catch(() => {})
     this.done.catch(() => {})
-    const { host, topic, handler, read, options } = setup
+    const { host, topic, options } = setup
     this.#channel = host.channel(topic)
-    this.#consumer = new Consumer<T>({
+    this.#consumer = this.#consume()
+    if (options.signal?.aborted) this.stop()
+    else {
+      options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+      this.#begin()
+    }
+  }
+
+  #consume(): Consumer<T> {
+    const { host, handler, read, options } = this.#setup
+    return new Consumer<T>({
       handler,
       read,
       onGap: options.onGap,
@@ -73,11 +87,6 @@ export class Subscribing<T> implements Subscription, Subscriber {
       later: (task, ms) => this.#later(task, ms),
       stop: (error) => this.#finish(error),
     })
-    if (options.signal?.aborted) this.stop()
-    else {
-      options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-      this.#begin()
-    }
   }
 
   get cursor(): Cursor | undefined {
@@ -101,35 +110,36 @@ export class Subscribing<T> implements Subscription, Subscriber {
   }
 
   #begin(): void {
-    const { host, topic, options } = this.#setup
+    const { topic, options } = this.#setup
     const { resume, from = 'now' } = options
     // Later, also where the home would answer at once: no handler runs before its caller has the handle.
     if (resume === undefined) soon(() => this.#open(from))
-    else {
-      host.cursors
-        .hold(topic, resume)
-        .then(async (release) => {
-          if (!release)
-            throw new MessError(
-              'resume_in_use',
-              `Another subscription resumes as "${resume}"; stop it, or use another name`,
-            )
-          this.#release = release
-          if (this.#stopped) return release()
-          const saved = await host.cursors.load(topic, resume)
-          this.#open(saved ?? from)
-        })
-        .catch((error: unknown) =>
-          this.#finish(
-            error instanceof MessError
-              ? error
-              : new MessError('storage_lost', 'The saved position could not be read', { cause: error }),
-          ),
-        )
-    }
+    else this.#hold(topic, resume, from).catch((error: MessError) => this.#finish(error))
   }
 
-  #open(from: NonNullable<SubscribeOptions['from']>): void {
+  async #hold(topic: string, resume: string, from: From): Promise<void> {
+    const cursors = await this.#setup.host.cursors()
+    const release = await cursors.hold(topic, resume, () => this.#away())
+    if (!release)
+      throw new MessError('resume_in_use', `Another subscription resumes as "${resume}"; stop it, or use another name`)
+    this.#cursors = cursors
+    this.#release = release
+    if (this.#stopped) return release()
+    const saved = await cursors.load(topic, resume)
+    if (this.#release === release) this.#open(saved ?? from)
+  }
+
+  /** The name is anybody's until the page is back, when this begins again where the last holder stopped. */
+  #away(): void {
+    this.#release = this.#head = undefined
+    this.#channel.post({ name: 'unsubscribe', by: this })
+    this.#consumer.rest(() => {
+      this.#consumer = this.#consume()
+      this.#begin()
+    })
+  }
+
+  #open(from: From): void {
     if (!this.#stopped) this.#channel.post({ name: 'subscribe', by: this, from })
   }
 
@@ -160,8 +170,8 @@ export class Subscribing<T> implements Subscription, Subscriber {
   }
 
   #save(cursor: Cursor): void {
-    const { host, topic, options } = this.#setup
-    if (options.resume !== undefined) host.cursors.save(topic, options.resume, cursor)
+    const { topic, options } = this.#setup
+    if (options.resume !== undefined) this.#cursors?.save(topic, options.resume, cursor)
   }
 
   #later(task: () => void, ms: number): void {

@@ -7,7 +7,8 @@ import { webSocketLinks } from '../link/websocket.ts'
 import { pause, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
-import { DurableCursors } from './durable-cursors.ts'
+import { MemoryCursors } from './cursors.ts'
+import type { DurableCursors } from './durable-cursors.ts'
 import { failureOf } from './durable-errors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { Election } from './election.ts'
@@ -40,7 +41,6 @@ export interface TabOptions {
 export class TabParts implements Parts {
   readonly local: boolean
   readonly outbox: DurableOutbox
-  readonly cursors = new DurableCursors()
   /** Links between tabs cost nothing, and come back as soon as there is a leader. */
   declare readonly reconnect?: NonNullable<Parts['reconnect']>
   readonly #options: TabOptions
@@ -60,6 +60,7 @@ export class TabParts implements Parts {
   #alone = false
   #database: Database | undefined
   #homes: Homes | undefined
+  #cursors: DurableCursors | undefined
 
   constructor(options: TabOptions, events: PartsEvents) {
     const { url } = options
@@ -88,8 +89,12 @@ export class TabParts implements Parts {
         away: () => {
           if (!this.#alone) this.#election.leave()
           this.#renew()
+          this.#cursors?.leave()
         },
-        back: () => this.#comeBack(),
+        back: () => {
+          this.#comeBack()
+          this.#cursors?.comeBack()
+        },
       },
     )
     this.outbox = new DurableOutbox({
@@ -108,6 +113,8 @@ export class TabParts implements Parts {
     bus.on('hello', (_, tab) => {
       for (const [topic, connection] of this.#reaches) this.#tellUplink(topic, connection, tab)
     })
+    // It may have stored something.
+    bus.on('other', () => this.outbox.look())
     bus.on('uplink', ({ topic, connection }) => {
       this.#uplinks.set(topic, connection as TopicConnection)
       events.counted()
@@ -151,7 +158,7 @@ export class TabParts implements Parts {
 
   async close(forget: boolean): Promise<void> {
     await this.#started
-    if (!forget) await Promise.all([this.outbox.flushed(), this.cursors.flushed()])
+    if (!forget) await Promise.all([this.outbox.flushed(), this.#cursors?.flushed()])
     // The others let go of the database when they hear of it; and one that cannot, for it is frozen, finds nothing in it.
     else this.#bus.post('forget', undefined)
     const database = this.#database
@@ -166,10 +173,13 @@ export class TabParts implements Parts {
   async #start(): Promise<void> {
     try {
       this.#name = await nameOf(this.#options)
-      const database = new Database(this.#name, (error) => this.#lost(error))
+      const database = new Database(
+        this.#name,
+        (error) => this.#lost(error),
+        () => this.#events.counted(),
+      )
       await this.outbox.open(new IndexedDBOutbox(database))
       this.#database = database
-      this.cursors.open(database, this.#name)
       await this.#election.join(this.#name)
     } catch (error) {
       this.#goAlone(error)
@@ -198,7 +208,7 @@ export class TabParts implements Parts {
 
   #giveUp(cause: unknown, message: string): void {
     this.outbox.giveUp()
-    this.cursors.giveUp()
+    this.#cursors?.giveUp()
     this.#events.report(new MessError('storage_lost', message, { scope: 'mess', cause }))
     this.#renew()
     this.#events.counted()
@@ -284,6 +294,16 @@ export class TabParts implements Parts {
     this.#replicas.set(topic, home)
     this.connected(topic, this.#events.connect(topic).reach)
     return home.keep(Number(maxMessages))
+  }
+
+  /** Loaded by who resumes something. */
+  async cursors(): Promise<DurableCursors> {
+    await this.#started
+    const { DurableCursors } = await import('./durable-cursors.ts').catch((error: unknown) => {
+      throw failureOf(error)
+    })
+    this.#cursors ??= new DurableCursors(this.#database, new MemoryCursors(), this.#name)
+    return this.#cursors
   }
 
   async feed(

@@ -109,7 +109,7 @@ export interface Topic<I, O = I> {
 /** What a topic needs of its client. */
 export interface TopicHost {
   channel(topic: string): Channel
-  readonly cursors: CursorStore
+  cursors(): Promise<CursorStore>
   watch: OutboxBackend['watch']
   /** Aborted when the client is closed. */
   readonly ended: AbortSignal
@@ -166,13 +166,10 @@ export function makeTopic<I, O>(
       host.channel(name)
       const abort = new AbortController()
       const stop = (): void => abort.abort()
-      for (const end of [host.ended, signal]) {
-        if (end?.aborted) stop()
-        else end?.addEventListener('abort', stop, { once: true, signal: abort.signal })
-      }
+      const ends = [host.ended, abort.signal, signal]
       // Loaded by who shows something.
       const ready = import('./view.ts').then(({ Viewing }) =>
-        new Viewing<I, O>(host, name, { read, last, listener }).start(replica, abort.signal),
+        new Viewing<I, O>(host, name, { read, last, listener }).start(replica, ends),
       )
       ready.catch((cause: unknown) => host.report(new MessError('storage_lost', 'The view could not start', { cause })))
       return { ready, stop, [Symbol.dispose]: stop }

@@ -71,9 +71,10 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
     this.#listener = options.listener
   }
 
-  /** @param signal ends it */
-  async start(replica: ReplicaOptions | undefined, signal: AbortSignal): Promise<void> {
+  /** @param ends each of them does */
+  async start(replica: ReplicaOptions | undefined, ends: (AbortSignal | undefined)[]): Promise<void> {
     const host = this.#host
+    const signal = AbortSignal.any(ends.filter((end) => end !== undefined))
     if (signal.aborted) return
     const unwatch = host.watch(this.#topic, this, Watching)
     this.#feed =

@@ -32,6 +32,8 @@ export interface TabMessages {
   forget: undefined
   /** More or fewer messages are set aside than before. */
   setAside: undefined
+  /** Never posted: a tab of another version has said something; whether its version is newer. */
+  other: boolean
 }
 
 type Heard = { [K in keyof TabMessages]: (body: TabMessages[K], from: string) => void }
@@ -62,11 +64,15 @@ export class TabBus {
     this.#channel = new BroadcastChannel(name)
     this.#channel.onmessage = ({ data }: MessageEvent<Envelope | null>) => {
       // Whoever else is on the origin may say anything here.
-      if (data?.v !== VERSION) return
+      if (!data?.v) return
       const { kind, from, to, body } = data
-      if (to !== undefined && to !== this.id) return
-      for (const known of this.#listeners) if (known.kind === kind) known.listener(body, from)
+      if (data.v !== VERSION) this.#tell('other', (data.v > VERSION) as never, from)
+      else if (to === undefined || to === this.id) this.#tell(kind, body, from)
     }
+  }
+
+  #tell(kind: keyof TabMessages, body: never, from: string): void {
+    for (const known of this.#listeners) if (known.kind === kind) known.listener(body, from)
   }
 
   close(): void {

@@ -35,14 +35,19 @@ const LOOKS = 5
 export class Database {
   readonly #name: string
   readonly #onLost: (error: unknown) => void
+  readonly #onRoom: () => void
   #opening: Promise<IDBDatabase> | undefined
   #closed: { readonly error: unknown } | undefined
   #state: 'disk' | 'full' | 'lost' = 'disk'
 
-  /** @param onLost told once, when no transaction will succeed any more */
-  constructor(name: string, onLost: (error: unknown) => void) {
+  /**
+   * @param onLost told once, when no transaction will succeed any more
+   * @param onRoom told when something fits again
+   */
+  constructor(name: string, onLost: (error: unknown) => void, onRoom = () => {}) {
     this.#name = name
     this.#onLost = onLost
+    this.#onRoom = onRoom
   }
 
   /** `full` until something fits again. */
@@ -66,7 +71,10 @@ export class Database {
     work: (stores: Stores, again: boolean) => Promise<T>,
   ): Promise<T> {
     const result = await this.#run(stores, (db) => db.transaction(stores, 'readwrite', { durability }), work)
-    if (this.#state === 'full' && durability === 'strict') this.#state = 'disk'
+    if (this.#state === 'full') {
+      this.#state = 'disk'
+      this.#onRoom()
+    }
     return result
   }
 
