@@ -53,6 +53,35 @@ function sender(way: Way, name: string): (data: Payload) => PromiseLike<unknown>
   return (data) => void channel.postMessage(data)
 }
 
+// ---- who leads
+
+/** Of clients that come and go: by the name of those that share. */
+const joined = new Map<string, Mess>()
+
+/** Resolves once this page's client has found the others. */
+export async function join(name: string): Promise<void> {
+  const mess = createMess({ name })
+  joined.set(name, mess)
+  await mess.topic('joined').publish({})
+}
+
+/** When this page began to lead, in ms since 1970. */
+export function ledAt(name: string): Promise<number> {
+  const mess = joined.get(name) as Mess
+  return new Promise((resolve) =>
+    mess.on('status', ({ role }) => {
+      if (role === 'leader') resolve(performance.timeOrigin + performance.now())
+    }),
+  )
+}
+
+/** @returns when it began to */
+export async function leave(name: string): Promise<number> {
+  const at = performance.timeOrigin + performance.now()
+  await joined.get(name)?.close()
+  return at
+}
+
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 // ---- how long one message takes

@@ -15,6 +15,7 @@ const WORDS = {
   'outbox-drain': '10,000 messages stored offline, until acked',
   'stored-1': 'Publish to stored on the disk, median',
   'topics-32': '32 topics live on one page',
+  'tab-handover': 'The leading tab closes, until another leads',
 }
 /** What the comparison itself rests on, and no figure of Messkit's. */
 const HIDDEN = ['baseline-vs-bare']

@@ -1,3 +1,4 @@
+import { handover } from './handover.ts'
 import { latencyDurable, latencySession } from './latency.ts'
 import { outboxDrain, stored1 } from './outbox.ts'
 import type { TabQuestion } from './question.ts'
@@ -11,4 +12,5 @@ export const TAB_QUESTIONS: readonly TabQuestion[] = [
   outboxDrain,
   stored1,
   topics32,
+  handover,
 ]
