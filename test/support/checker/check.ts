@@ -194,7 +194,8 @@ class Checker {
         return
       case 'handled': {
         const at = this.#subs.get(event.sub)
-        if (at) at.unhandled = event.offset + 1
+        // What was handled once stays handled, also where it comes again.
+        if (at) at.unhandled = Math.max(at.unhandled, event.offset + 1)
         return
       }
       case 'gap':
@@ -214,14 +215,16 @@ class Checker {
 
   #start({ sub, epoch, next, resumed }: Of<'start'>): void {
     const known = this.#subs.get(sub)
-    if (known && resumed && known.epoch === epoch) {
+    const goesOn = known !== undefined && resumed && known.epoch === epoch
+    if (goesOn) {
       if (this.#fails('resumed past an unhandled message', next <= known.unhandled))
         this.#verdict.violated(
           'resumed past an unhandled message',
           `${sub} goes on at ${next}, ${known.unhandled} was not handled`,
         )
     }
-    this.#subs.set(sub, { epoch, next, unhandled: next })
+    // A position that was not written down in time is behind what was handled.
+    this.#subs.set(sub, { epoch, next, unhandled: goesOn ? Math.max(next, known.unhandled) : next })
   }
 
   #deliver({ sub, epoch, offset, id, digest }: Of<'deliver'>): void {
@@ -252,7 +255,8 @@ class Checker {
     else this.#gaps.push(gap)
     if (!at) return
     at.epoch = epoch
-    at.next = at.unhandled = to
+    at.next = to
+    at.unhandled = Math.max(at.unhandled, to)
   }
 
   #gapWasNeeded({ sub, from, to, reason }: Of<'gap'>, floor: number): void {
