@@ -26,3 +26,15 @@ export const REGRESSIONS = [
       'A gap up to the end of the log named a position before it, where the store showed a row that went on behind',
   },
 ] as const
+
+/** The same of simulated tabs. */
+export const TAB_REGRESSIONS = [
+  {
+    seed: 3288,
+    found: 'A refusal of an earlier lead was recorded by the same tab when it led again, and had sent the message anew',
+  },
+  { seed: 3545, found: 'Tabs that heard a stopped leader’s return believed its count of unsent messages for ever' },
+  { seed: 4672, found: 'The same, and no other tab ever told them better' },
+  { seed: 500352, found: 'A name of a resumed subscription had two holders after the database was lost' },
+  { seed: 3005157, found: 'The checker forgot what was handled, where a position was written down late' },
+] as const

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { campaign, hashOf, tellCampaign } from '../campaign.ts'
+import { TAB_REGRESSIONS } from '../regressions.ts'
 import { bundle } from './bundle.ts'
 import { TAB_MUTANTS } from './mutants.ts'
 import { simulateTabs, TAB_KINDS } from './tabs.ts'
@@ -21,6 +22,12 @@ describe('simulated tabs', () => {
       never: [],
     })
   }, 240_000)
+
+  it.each(TAB_REGRESSIONS)('keep every promise where they once did not: seed $seed', async ({ seed }) => {
+    const { verdict } = await simulateTabs(seed)
+
+    expect([...verdict.violations]).toEqual([])
+  })
 
   it('live the same history for the same seed', async () => {
     for (let seed = 1; seed <= 10; seed++)
