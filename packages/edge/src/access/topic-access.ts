@@ -11,8 +11,6 @@ import type { Visitor } from './visitor.ts'
 /** A topic's own rules and grants. `since`: the offset at which each began. */
 export interface OwnAccess {
   readonly version: number
-  /** Of the log that they were made for: a topic that is made again does not inherit them. */
-  readonly epoch: string
   readonly document: PolicyDocument
   readonly since: { readonly rules: readonly number[]; readonly grants: readonly number[] }
 }
@@ -22,8 +20,8 @@ export interface TopicAccessOptions {
   readonly sql: SqlStorage
   /** The directory, for what is newer than this version. */
   readonly ask: (known: number) => Promise<News | undefined>
-  /** Offset behind the newest message, and the name of the log. */
-  readonly log: () => { readonly head: number; readonly epoch: string }
+  /** Offset behind the newest message. */
+  readonly head: () => number
   /** Somebody may do more or less than before: judge every link anew, in this turn. */
   readonly changed: () => void
   readonly now: () => number
@@ -63,7 +61,7 @@ export class TopicAccess {
   }
 
   get own(): OwnAccess {
-    return this.#own ?? { version: 0, epoch: '', document: NOTHING, since: { rules: [], grants: [] } }
+    return this.#own ?? { version: 0, document: NOTHING, since: { rules: [], grants: [] } }
   }
 
   /** @throws {Error} before it was ready, which only we could do */
@@ -93,7 +91,7 @@ export class TopicAccess {
   learn(news: News): Promise<void> {
     return this.#change(async () => {
       if (news.version <= this.#copy.news.version) return
-      const { head } = this.#options.log()
+      const head = this.#options.head()
       this.#copy = { news, learned: learn(this.#copy.learned, news.version, head) }
       writeFact(this.#options.sql, POLICY_BUCKET, JSON.stringify(this.#copy))
     })
@@ -105,13 +103,12 @@ export class TopicAccess {
     let version: number | undefined
     await this.#change(async () => {
       if (this.own.version !== ifVersion) return
-      const { head, epoch } = this.#options.log()
+      const head = this.#options.head()
       const before = this.own
       const old = keysOf(readPolicy({ ...before.document, tests: [] }))
       version = before.version + 1
       this.#own = {
         version,
-        epoch,
         document,
         since: {
           rules: carryOver({ keys: old.rules, since: before.since.rules }, read.rules, head),

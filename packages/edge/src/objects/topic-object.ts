@@ -50,7 +50,7 @@ export class TopicObject extends DurableObject<Env> {
       topic,
       sql: ctx.storage.sql,
       ask: (known) => directory.enrol(topic, known),
-      log: () => this.#store.position(),
+      head: () => this.#store.head(),
       changed: () => this.#judgeAll(),
       now: () => Date.now(),
     })

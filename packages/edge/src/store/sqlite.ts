@@ -25,10 +25,8 @@ export class SqliteStore implements LogStore {
   }
 
   /** Where the log stands; a topic of which nothing was ever stored begins at 0. */
-  position(): { head: number; epoch: string } {
-    const log = readLog(this.#sql)
-    if (!log) return { head: 0, epoch: '' }
-    return { head: readEnd(this.#sql) ?? checkpointAt(readCheckpoint(this.#sql)), epoch: log.epoch }
+  head(): number {
+    return readLog(this.#sql) ? (readEnd(this.#sql) ?? checkpointAt(readCheckpoint(this.#sql))) : 0
   }
 
   commit({ expect, replaceTail, append: rows, trimBelow, checkpoint }: Commit): void {
