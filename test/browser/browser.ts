@@ -5,19 +5,24 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import { afterAll, expect, onTestFinished, vi } from 'vitest'
 import type * as Sdk from '../../packages/sdk/src/index.ts'
 import { makeToken } from '../support/server.ts'
+import * as databases from './factories.ts'
 import { launchOptions, type Pages, SDK, servePages } from './pages.ts'
 
-/** What a page of the tests has: the SDK, and a place for what a test keeps there. */
+/** What a page of the tests has: the SDK, a place for what a test keeps there, and where its databases are. */
 declare global {
   var sdk: typeof Sdk
   // biome-ignore lint/suspicious/noExplicitAny: each test keeps what it likes there.
   var kept: any
+  var factories: typeof databases.factories
+  var databaseCount: typeof databases.databaseCount
 }
 
 const PAGE = `<!doctype html><meta charset="utf-8"><title>Messkit</title>
 <script type="module">
   import * as sdk from '/script.js'
-  Object.assign(globalThis, { sdk, kept: {} })
+  ${databases.factories}
+  ${databases.databaseCount}
+  Object.assign(globalThis, { sdk, kept: {}, factories, databaseCount })
 </script>`
 
 /** How long a condition may take: far beyond what a healthy run needs, since machines are shared. */
@@ -27,9 +32,10 @@ export const LONG_MS = 120_000
 
 export type Site = Omit<Pages, 'close'>
 
-/** Pages with the SDK and tokens for whoever asks, on an origin of their own until the test ends. */
-export async function site(): Promise<Site> {
-  const pages = await servePages({ script: SDK, html: PAGE, token: (user) => makeToken({ sub: user }) })
+/** Pages with the SDK and tokens for whoever asks, on an origin of their own until the test ends. @param buckets `false` for what browsers other than Chromium have */
+export async function site({ buckets = true } = {}): Promise<Site> {
+  const html = buckets ? PAGE : `<script>delete Navigator.prototype.storageBuckets</script>${PAGE}`
+  const pages = await servePages({ script: SDK, html, token: (user) => makeToken({ sub: user }) })
   onTestFinished(() => pages.close())
   return pages
 }

@@ -1,4 +1,5 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { databasesFor } from '../../packages/sdk/src/platform.ts'
 import { ask, Database } from '../../packages/sdk/src/store/indexeddb-database.ts'
 
 let count = 0
@@ -39,7 +40,7 @@ test('work that awaits something else than its transaction is told, and never ta
     return 'done'
   })
 
-  await expect(work).rejects.toThrow('before its work was done')
+  await expect(work).rejects.toThrow('Committed too early')
 })
 
 test('the first request of a transaction follows in the same breath', async () => {
@@ -97,7 +98,7 @@ test('a database that fails three times is lost, says so once, and stays lost', 
 
 test('an open that never answers is given up', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
-  vi.spyOn(indexedDB, 'open').mockReturnValue(new EventTarget() as IDBOpenDBRequest)
+  vi.spyOn(IDBFactory.prototype, 'open').mockReturnValue(new EventTarget() as IDBOpenDBRequest)
   const { database, lost } = open()
 
   const writing = expect(put(database, 'a', 1)).rejects.toThrow('in time')
@@ -135,7 +136,7 @@ test('stands in nobody’s way who deletes or upgrades it, and is opened again w
   const { database, name } = open()
   await put(database, 'a', 1)
 
-  const request = indexedDB.deleteDatabase(name)
+  const request = (await databasesFor(name)).deleteDatabase(name)
   const blocked = vi.fn()
   request.onblocked = blocked
   await ask(request)
@@ -147,7 +148,7 @@ test('stands in nobody’s way who deletes or upgrades it, and is opened again w
 test('a database that a newer build has upgraded is used as it is', async () => {
   const { database, name } = open()
   await put(database, 'a', 1)
-  const newer = indexedDB.open(name, 7)
+  const newer = (await databasesFor(name)).open(name, 7)
   newer.onupgradeneeded = () => newer.result.createObjectStore('later')
   const later = await ask(newer)
   later.close()

@@ -1,5 +1,6 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { createMess, type Mess, type MessError, type MessOptions, type Status } from '../../packages/sdk/src/index.ts'
+import { factories } from './factories.ts'
 
 const TOPIC = 'rooms/1'
 /** Nobody listens there. */
@@ -8,7 +9,7 @@ const NOWHERE = 'http://127.0.0.1:9/'
 afterEach(() => vi.restoreAllMocks())
 
 test('where the browser gives no database, everything works in memory and says so', async () => {
-  vi.spyOn(indexedDB, 'open').mockImplementation(() => {
+  vi.spyOn(IDBFactory.prototype, 'open').mockImplementation(() => {
     throw new DOMException('No databases here', 'SecurityError')
   })
   const { mess, errors } = client()
@@ -26,7 +27,7 @@ test('where the browser gives no database, everything works in memory and says s
 })
 
 test('ids stay what they were when the database turns out to be missing', async () => {
-  vi.spyOn(indexedDB, 'open').mockImplementation(() => {
+  vi.spyOn(IDBFactory.prototype, 'open').mockImplementation(() => {
     throw new DOMException('No databases here', 'SecurityError')
   })
   const { mess } = client()
@@ -112,7 +113,7 @@ test('when somebody empties the database, what is published from then on is stor
   const { mess } = client()
   await mess.topic(TOPIC).publish('before')
 
-  for (const { name } of await indexedDB.databases()) await deleted(indexedDB.deleteDatabase(name as string))
+  await deleteDatabases()
 
   expect(await mess.topic(TOPIC).publish('after').stored).toEqual({ durability: 'disk' })
   await mess.topic(TOPIC).publish('later')
@@ -180,8 +181,8 @@ test('a database that found no room to be opened again is opened once there is s
   const { mess } = client()
   await mess.topic(TOPIC).publish('before')
   // Takes the handle away.
-  for (const { name } of await indexedDB.databases()) await deleted(indexedDB.deleteDatabase(name as string))
-  const full = vi.spyOn(indexedDB, 'open').mockImplementation(() => {
+  await deleteDatabases()
+  const full = vi.spyOn(IDBFactory.prototype, 'open').mockImplementation(() => {
     throw new DOMException('No room', 'QuotaExceededError')
   })
   await expect(mess.topic(TOPIC).publish('too much')).rejects.toMatchObject({ code: 'store_full' })
@@ -191,7 +192,8 @@ test('a database that found no room to be opened again is opened once there is s
 })
 
 test('the browser is asked to keep the storage with the first message that is stored, once, and not before', async () => {
-  const persist = vi.spyOn(navigator.storage, 'persist')
+  const { StorageBucket } = globalThis as unknown as { StorageBucket: { prototype: StorageManager } }
+  const persist = vi.spyOn(StorageBucket.prototype, 'persist')
   const { mess } = client()
   await mess.outbox.list()
   expect(persist).not.toHaveBeenCalled()
@@ -228,6 +230,11 @@ function unreachable(asked: string[]) {
     send(): void {}
     close(): void {}
   }
+}
+
+async function deleteDatabases(): Promise<void> {
+  for (const factory of await factories())
+    for (const { name } of await factory.databases()) await deleted(factory.deleteDatabase(name as string))
 }
 
 function deleted(request: IDBOpenDBRequest): Promise<void> {

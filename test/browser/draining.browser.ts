@@ -247,7 +247,7 @@ async function leading() {
     report: nothing,
   }
   const outbox = Object.assign(
-    new DurableOutbox({ events, bus, isAlive: async () => true, waits: nothing, overtaken: nothing }),
+    new DurableOutbox({ events, bus, isAlive: async () => true, waits: nothing, overtaken: nothing, keep: nothing }),
     { bus },
   )
   await outbox.open(store)

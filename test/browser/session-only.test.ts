@@ -12,7 +12,7 @@ test('tabs share a topic that nothing keeps: in one order, with what came before
   for (const page of [one, two, late]) await eventually(async () => (await seen(page)).length, 200)
   expect(await seen(two)).toEqual(await seen(one))
   expect(await seen(late)).toEqual(await seen(one))
-  expect(await one.evaluate(async () => (await indexedDB.databases()).length)).toBe(0)
+  expect(await one.evaluate(() => databaseCount())).toBe(0)
   expect(await one.evaluate(() => kept.mess.status)).toMatchObject({ storage: 'memory', connection: 'local' })
 })
 

@@ -53,9 +53,47 @@ export class Alarm {
   }
 }
 
+/** What Chromium calls a storage bucket: a folder of its own on the disk. TypeScript does not know it. */
+interface Bucket {
+  readonly indexedDB: IDBFactory
+  persist(): Promise<boolean>
+}
+
+interface Buckets {
+  open(name: string): Promise<Bucket>
+  delete(name: string): Promise<void>
+}
+
+const buckets = (): Buckets | undefined => (navigator as { storageBuckets?: Buckets }).storageBuckets
+
+/** Names of buckets are short and of few characters. */
+const bucketName = async (name: string): Promise<string> => `messkit-${await hash(name)}`
+
+const bucketOf = async (name: string): Promise<Bucket | undefined> => buckets()?.open(await bucketName(name))
+
+/**
+ * Where databases of that name are kept: in a bucket, where the browser has buckets, since only that leaves no byte behind when it is
+ * deleted. Deleted databases stay readable in the files that an origin's databases share, until the browser tidies up.
+ */
+export const databasesFor = async (name: string): Promise<IDBFactory> =>
+  ((await bucketOf(name)) ?? globalThis).indexedDB
+
+/** Rejects also where a frozen tab holds it and the browser has no buckets: it does it later then. */
+export async function deleteDatabase(name: string): Promise<void> {
+  const held = buckets()
+  if (held) return held.delete(await bucketName(name))
+  const request = indexedDB.deleteDatabase(name)
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve()
+    request.onerror = request.onblocked = reject
+  })
+}
+
 /** Ask that the browser does not clear what is kept here when it runs short of room. It may say no, and nothing depends on it. */
-export function keepStorage(): void {
-  navigator.storage?.persist?.().catch(() => {})
+export async function keepStorage(name: string): Promise<void> {
+  try {
+    await ((await bucketOf(name)) ?? navigator.storage).persist()
+  } catch {}
 }
 
 /** Where an error goes that nobody listens for. */

@@ -10,6 +10,7 @@ import {
 } from '../../../packages/sdk/src/index.ts'
 import { parseCursor } from '../../../packages/sdk/src/protocol/cursor.ts'
 import type { FinalLog } from '../../support/checker/history.ts'
+import { factories } from '../factories.ts'
 import { type Batch, digestOf, type LifeOptions, type Note, type Order, type Told } from './told.ts'
 
 /** Runs in pages: one client, driven from outside, which tells all that it does and hears. */
@@ -143,12 +144,15 @@ class Life {
 
   /** As a newer build would, which leaves the database at a higher version. */
   async upgrade(): Promise<number> {
-    const databases = await indexedDB.databases()
-    for (const { name = '', version = 1 } of databases) {
-      const request = indexedDB.open(name, version + 1)
-      request.onsuccess = () => request.result.close()
+    let count = 0
+    for (const factory of await factories()) {
+      for (const { name = '', version = 1 } of await factory.databases()) {
+        const request = factory.open(name, version + 1)
+        request.onsuccess = () => request.result.close()
+        count++
+      }
     }
-    return databases.length
+    return count
   }
 
   // ---- what it hears

@@ -180,7 +180,7 @@ export class Channel {
     } catch (cause) {
       // As for an http: server on an https: page. It may be let in later, so it is tried again like any other link.
       post({ name: 'lost', generation, code: undefined })
-      this.#options.report(new MessError('link_lost', 'The platform refuses to open the connection', { cause }))
+      this.#options.report(new MessError('link_lost', 'The connection was refused here', { cause }))
     }
   }
 

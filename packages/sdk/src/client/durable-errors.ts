@@ -8,7 +8,7 @@ export function failureOf(error: unknown): MessError {
   if (error instanceof MessError) return error
   if (error instanceof StoreFull)
     return new MessError('store_full', error.message, { scope: 'message', retryable: true, cause: error })
-  return new MessError('storage_lost', 'The browser took the storage away, or it failed', {
+  return new MessError('storage_lost', 'The browser took the storage away', {
     scope: 'mess',
     cause: error,
   })

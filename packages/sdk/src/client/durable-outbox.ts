@@ -1,5 +1,5 @@
 import type { TabBus } from '../link/tabs.ts'
-import { keepStorage, pause, soon } from '../platform.ts'
+import { pause, soon } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import type { AckRange, Refusal, Row } from '../store/indexeddb-rows.ts'
@@ -23,6 +23,8 @@ export interface DurableOutboxOptions {
   readonly waits: () => void
   /** Another tab has drained the outbox since this one began to, or meant to. */
   readonly overtaken: () => void
+  /** From now on there is something to lose. */
+  readonly keep: () => void
 }
 
 /** How long to wait where the outcome of a message could not be written, before it is tried again. */
@@ -66,7 +68,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   #asked = false
   #closed = false
 
-  constructor({ events, bus, isAlive, waits, overtaken }: DurableOutboxOptions) {
+  constructor({ events, bus, isAlive, waits, overtaken, keep }: DurableOutboxOptions) {
     this.#events = events
     this.#bus = bus
     this.#isAlive = isAlive
@@ -74,8 +76,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#overtaken = overtaken
     this.#own = new OwnMessages({
       stored: (topics, rows) => {
-        // From now on there is something to lose.
-        if (!this.#asked) keepStorage()
+        if (!this.#asked) keep()
         this.#asked = true
         // Also a leader's: whoever shows the topic shows what waits.
         // By a try whose answer was lost: others may have sent it by now.

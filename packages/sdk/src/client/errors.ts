@@ -54,7 +54,7 @@ export class GapError extends MessError {
   readonly gap: Gap
 
   constructor(gap: Gap) {
-    super('gap', `Messages ${gap.from} to ${gap.to} are not available (${gap.reason}); pass onGap to go on behind them`)
+    super('gap', `Messages ${gap.from} to ${gap.to} are not available (${gap.reason})`)
     this.gap = gap
   }
 }

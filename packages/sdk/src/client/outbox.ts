@@ -120,11 +120,7 @@ export class MemoryOutbox implements OutboxBackend {
   count(line: string): void {
     const bytes = this.#bytes + line.length
     if (this.#count >= CLIENT_LIMITS.outboxMessages || bytes > CLIENT_LIMITS.outboxBytes) {
-      throw new MessError(
-        'outbox_full',
-        `The outbox holds ${this.#count} messages; wait for acks, or retry or discard refused ones`,
-        { scope: 'mess' },
-      )
+      throw new MessError('outbox_full', `The outbox holds ${this.#count} messages`, { scope: 'mess' })
     }
     this.#count++
     this.#bytes = bytes

@@ -23,7 +23,7 @@ export function applySchema<Output>(schema: StandardSchema<unknown, Output>, val
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise) {
     result.catch(() => {})
-    throw new MessError('async_schema', 'The schema answers asynchronously; a topic needs one that answers at once')
+    throw new MessError('async_schema', 'The schema answers asynchronously')
   }
   if (!result.issues) return result.value
   throw new SchemaError(

@@ -120,8 +120,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   async #hold(topic: string, resume: string, from: From): Promise<void> {
     const cursors = await this.#setup.host.cursors()
     const release = await cursors.hold(topic, resume, () => this.#away())
-    if (!release)
-      throw new MessError('resume_in_use', `Another subscription resumes as "${resume}"; stop it, or use another name`)
+    if (!release) throw new MessError('resume_in_use', `Another subscription resumes as "${resume}"`)
     this.#cursors = cursors
     this.#release = release
     if (this.#stopped) return release()

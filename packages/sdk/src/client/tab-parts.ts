@@ -4,7 +4,7 @@ import type { Link, LinkEvents, OpenLink } from '../link/link.ts'
 import { type Home, TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
-import { pause, randomName } from '../platform.ts'
+import { deleteDatabase, keepStorage, pause, randomName } from '../platform.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { MemoryCursors } from './cursors.ts'
@@ -103,6 +103,7 @@ export class TabParts implements Parts {
       isAlive: (tab) => this.#election.lives(tab),
       waits: () => this.#election.wait(),
       overtaken: () => this.#election.overtaken(),
+      keep: () => void keepStorage(this.#name),
     })
     bus.on('forget', () => {
       // What is written from now on would outlive the user.
@@ -162,10 +163,13 @@ export class TabParts implements Parts {
     // The others let go of the database when they hear of it; and one that cannot, for it is frozen, finds nothing in it.
     else this.#bus.post('forget', undefined)
     const database = this.#database
-    const failure = forget ? await database?.clear().catch(failureOf) : undefined
+    const failure = forget && (await database?.clear().catch(failureOf))
     this.#election.close()
     database?.close()
-    if (forget && !(await database?.delete()) && failure) throw failure
+    if (forget)
+      await deleteDatabase(this.#name).catch(() => {
+        if (failure) throw failure
+      })
   }
 
   // ---- starting
@@ -190,7 +194,7 @@ export class TabParts implements Parts {
   /** No database to be had, as in some private windows: everything in memory, for this tab alone. */
   #goAlone(cause: unknown): void {
     this.#alone = true
-    this.#giveUp(cause, 'The browser gives no storage; nothing here outlives the page')
+    this.#giveUp(cause, 'The browser gives no storage')
     if (!this.local) return
     void import('./local.ts').then(({ homesInMemory }) => {
       this.#lead(homesInMemory(this.#options.retention))
@@ -203,7 +207,7 @@ export class TabParts implements Parts {
     if (!this.#database) return
     this.#election.retire()
     this.#alone = !this.local
-    this.#giveUp(cause, 'The browser took the storage away; nothing new outlives the page')
+    this.#giveUp(cause, 'The browser took the storage away')
   }
 
   #giveUp(cause: unknown, message: string): void {

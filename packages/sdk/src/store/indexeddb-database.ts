@@ -1,4 +1,4 @@
-import { Alarm, elapsed, pause } from '../platform.ts'
+import { Alarm, databasesFor, elapsed, pause } from '../platform.ts'
 import { StoreFull } from './store.ts'
 
 /**
@@ -85,15 +85,6 @@ export class Database {
     })
   }
 
-  /** @returns whether it is gone; where a frozen tab holds it, the browser does it later */
-  delete(): Promise<boolean> {
-    const request = indexedDB.deleteDatabase(this.#name)
-    return new Promise((resolve) => {
-      request.onsuccess = () => resolve(true)
-      request.onerror = request.onblocked = () => resolve(false)
-    })
-  }
-
   /** Transactions that are under way end first. */
   close(): void {
     this.#closed ??= { error: new DOMException('The database is closed', 'InvalidStateError') }
@@ -118,7 +109,7 @@ export class Database {
         const { name } = error as Error
         if (name === 'QuotaExceededError') {
           this.#state = 'full'
-          throw new StoreFull('The browser has no room left for this origin', { cause: error })
+          throw new StoreFull('The browser has no room left', { cause: error })
         }
         if (!DEAD.includes(name)) throw error
         this.#drop()
@@ -165,8 +156,8 @@ const HUNG = 'HungError'
 /** A handle that is no good any more, a storage that does not answer, a transaction that ended without our doing. */
 const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError', 'SecurityError', HUNG]
 
-function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
-  const request = indexedDB.open(name, version)
+async function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
+  const request = (await databasesFor(name)).open(name, version)
   request.onupgradeneeded = () => {
     for (const store of STORES)
       if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store)
@@ -210,9 +201,7 @@ function transact<T>(
     db.addEventListener('close', aborted)
     // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails. It comes early for work that awaits
     // something else than the transaction's requests, and then nobody knows what of it was written.
-    tx.oncomplete = end(() =>
-      result ? resolve(result.value) : reject(new Error('A transaction was committed before its work was done')),
-    )
+    tx.oncomplete = end(() => (result ? resolve(result.value) : reject(new Error('Committed too early'))))
     tx.onabort = aborted
     work(stores).then(
       (value) => {
