@@ -274,40 +274,76 @@ test('explains who may do what, and why', async () => {
   expect((await ask('ana')).body).toMatchObject({ effect: 'allow', by: 'deployment', line: 2 })
 })
 
-test('two hundred rights are taken away under a storm of messages: no frame after that, and nobody else misses one', async () => {
-  const ROUNDS = 200
-  const writer = await greeted('ana')
-  const keeper = await greeted('keeper')
-  await keeper.subscribe('now')
-  keeper.creditAlways()
-  let sent = 0
-  let storming = true
-  onTestFinished(() => {
-    storming = false
-  })
-  let told = (): void => {}
-  const storm = (async () => {
-    for (; storming; told()) await writer.publish(++sent, [String(sent)])
-  })()
-  const twoMore = async (): Promise<void> => {
-    const until = sent + 2
-    while (sent < until) await new Promise<void>((resolve) => (told = resolve))
-  }
-  const rights = ['acl deny user:loser subscribe topic', '']
-  for (let round = 0; round < ROUNDS; round++) {
-    const loser = await greeted('loser')
-    await loser.subscribe('now')
-    loser.creditAlways()
-    await setAccess({ rules: rights[0] as string })
-    const seen = loser.texts.length
-    await twoMore()
-    expect(loser.texts.length).toBe(seen)
-    expect((await loser.closed).code).toBeGreaterThanOrEqual(4403)
-    await setAccess({ rules: rights[1] as string })
-  }
-  storming = false
-  await storm
+/** How a right is taken away in one round: how the loser comes in, what is done, and what undoes it. */
+interface Taking {
+  readonly rules: string
+  claims(round: number): object
+  take(round: number): Promise<{ status: number }>
+  giveBack?(): Promise<unknown>
+}
 
-  const ranges = await keeper.delivered(sent)
-  expect(ranges.flatMap(({ messages }) => messages)).toEqual(Array.from({ length: sent }, (_, i) => i + 1))
-})
+const ROUNDS = 200
+const EVERY_ROUND = Array.from({ length: ROUNDS }, (_, round) => round)
+
+const TAKINGS: Record<string, Taking> = {
+  'a topic’s own rule': {
+    rules: 'acl allow all all all from=all',
+    claims: () => ({}),
+    take: () => setAccess({ rules: 'acl deny user:loser subscribe topic' }),
+    giveBack: () => setAccess({ rules: '' }),
+  },
+  'a group': {
+    rules: [
+      ...EVERY_ROUND.map((round) => `acl allow group:g${round} all topic`),
+      'acl allow user:ana all all',
+      'acl allow user:keeper all all',
+    ].join('\n'),
+    claims: (round) => ({ iss: ISSUER, groups: [`g${round}`] }),
+    take: (round) => admin('POST', 'revocations', { what: 'group', group: `g${round}` }),
+  },
+  'a token': {
+    rules: 'acl allow all all all',
+    claims: (round) => ({ jti: `t${round}` }),
+    take: (round) => admin('POST', 'revocations', { what: 'token', id: `t${round}` }),
+  },
+}
+
+test.each(Object.entries(TAKINGS))(
+  '%s is taken away two hundred times under a storm of messages: no frame after that, and nobody else misses one',
+  async (_, { rules, claims, take, giveBack }) => {
+    await setPolicy({ rules })
+    const writer = await greeted('ana')
+    const keeper = await greeted('keeper')
+    await keeper.subscribe('now')
+    keeper.creditAlways()
+    let sent = 0
+    let storming = true
+    onTestFinished(() => {
+      storming = false
+    })
+    let told = (): void => {}
+    const storm = (async () => {
+      for (; storming; told()) await writer.publish(++sent, [String(sent)])
+    })()
+    const twoMore = async (): Promise<void> => {
+      const until = sent + 2
+      while (sent < until) await new Promise<void>((resolve) => (told = resolve))
+    }
+    for (const round of EVERY_ROUND) {
+      const loser = await greeted('loser', claims(round))
+      await loser.subscribe('now')
+      loser.creditAlways()
+      const { status } = await take(round)
+      const seen = loser.texts.length
+      await twoMore()
+      expect([round, status, loser.texts.length]).toEqual([round, 200, seen])
+      expect((await loser.closed).code).toBeGreaterThanOrEqual(4403)
+      await giveBack?.()
+    }
+    storming = false
+    await storm
+
+    const ranges = await keeper.delivered(sent)
+    expect(ranges.flatMap(({ messages }) => messages)).toEqual(Array.from({ length: sent }, (_, i) => i + 1))
+  },
+)
