@@ -44,14 +44,14 @@ export function honestyOf({ unit }: Question, { baseline = [], bare }: Values): 
 /** Four digits say more than these machines can repeat. */
 const round = (value: number): number => Number(value.toPrecision(4))
 
-export function writeResults(entries: readonly Entry[], command: string): string {
+export function writeResults(entries: readonly Entry[], command: string, name = 'latest'): string {
   const machine = {
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     node: process.versions.node,
     workerd: (createRequire(inRoot('package.json'))('workerd/package.json') as { version: string }).version,
   }
-  const file = 'bench/results/latest.json'
+  const file = `bench/results/${name}.json`
   mkdirSync(inRoot('bench/results'), { recursive: true })
   const results = { at: new Date().toISOString(), machine, commit: commit(), command, entries }
   writeFileSync(inRoot(file), `${JSON.stringify(results, null, 2)}\n`)

@@ -411,7 +411,7 @@ test('a flood of key ids while the issuer is down is not passed on to it, and wh
     if (!up) throw new TypeError('the issuer is down')
     return Response.json(jwks)
   })
-  onTestFinished(() => vi.restoreAllMocks())
+  onTestFinished(() => void vi.restoreAllMocks())
   vi.spyOn(console, 'error').mockImplementation(() => {})
   const sign = (kid: string) =>
     new SignJWT({ sub: 'ana', exp: Math.floor(Date.now() / 1000) + 600 })

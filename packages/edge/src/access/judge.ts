@@ -37,16 +37,30 @@ export interface Revoked {
 
 export const NONE_REVOKED: Revoked = { tokens: new Set(), users: new Map(), groups: new Map() }
 
+/** Names of the groups that a policy speaks of, by their digests. */
+type Groups = ReadonlyMap<string, string>
+
+const GROUPS = new WeakMap<ReadPolicy, Groups>()
+
+async function groupsOf(policy: ReadPolicy): Promise<Groups> {
+  const known = GROUPS.get(policy)
+  if (known) return known
+  const names = [...mentionedGroups(policy)]
+  const groups = new Map(await Promise.all(names.map(async (name) => [await digestOf(name), name] as const)))
+  GROUPS.set(policy, groups)
+  return groups
+}
+
 /** Decides for one place, asking nobody. Made anew when a policy changes. */
 export class Judge {
   readonly #authority: Authority
-  readonly #groups: ReadonlyMap<string, string>
+  readonly #groups: readonly Groups[]
   readonly #revoked: Revoked
   readonly #layers: { readonly deployment: Layer; readonly own: Layer }
 
   private constructor(
     layers: { deployment: Layer; own: Layer },
-    { groups, revoked }: { groups: ReadonlyMap<string, string>; revoked: Revoked },
+    { groups, revoked }: { groups: readonly Groups[]; revoked: Revoked },
   ) {
     const { deployment, own } = layers
     this.#layers = layers
@@ -60,9 +74,8 @@ export class Judge {
   }
 
   static async make(layers: { deployment: Layer; own: Layer }, revoked: Revoked): Promise<Judge> {
-    const names = [layers.deployment, layers.own].flatMap(({ policy }) => [...mentionedGroups(policy)])
-    const digests = await Promise.all([...new Set(names)].map(async (name) => [await digestOf(name), name] as const))
-    return new Judge(layers, { groups: new Map(digests), revoked })
+    const groups = [await groupsOf(layers.deployment.policy), await groupsOf(layers.own.policy)]
+    return new Judge(layers, { groups, revoked })
   }
 
   judge(visitor: Visitor, object: ObjectKind, name?: string): Verdict {
@@ -91,7 +104,7 @@ export class Judge {
       user,
       ...(issuer !== undefined && { issuer }),
       groups: groups.flatMap((digest) => {
-        const name = this.#groups.get(digest)
+        const name = this.#groups.find((groups) => groups.has(digest))?.get(digest)
         return name === undefined || issuedAt < (this.#revoked.groups.get(digest) ?? 0) ? [] : [name]
       }),
       authenticated: true,

@@ -1,4 +1,4 @@
-import { type PolicyDocument, readPolicy } from './document.ts'
+import { type PolicyDocument, type ReadPolicy, readPolicy } from './document.ts'
 import { type Layer, NO_LAYER, NONE_REVOKED, type Revoked } from './judge.ts'
 import { type Learned, learnedAt } from './learned.ts'
 
@@ -30,10 +30,25 @@ export function layerOf({ version, document, since }: News, learned: Learned = [
   if (version === 0) return NO_LAYER
   const at = (came: number | undefined): number => learnedAt(learned, came ?? version)
   return {
-    policy: readPolicy({ ...document, tests: [] }),
+    policy: readOnce(document),
     ruleSince: (place) => at(since.rules[place]),
     grantSince: (place) => at(since.grants[place]),
   }
+}
+
+/** How many documents are kept: during a change there are two, and tests have several deployments. */
+const KEPT = 4
+const READ = new Map<string, ReadPolicy>()
+
+/** All objects and requests of an isolate go by the same document, which may be large. */
+function readOnce({ rules, grants }: PolicyDocument): ReadPolicy {
+  const key = JSON.stringify([rules, grants])
+  const read = READ.get(key) ?? readPolicy({ rules, grants, tests: [] })
+  READ.delete(key)
+  READ.set(key, read)
+  const [oldest] = READ.keys()
+  if (READ.size > KEPT) READ.delete(oldest as string)
+  return read
 }
 
 export function revokedOf({ revoked: { tokens, users, groups } }: News): Revoked {

@@ -79,9 +79,9 @@ export class Authority {
   readonly #grants: readonly Grants[]
 
   constructor({ deployment, own, grants = [] }: AuthorityParts) {
-    const rules = Map.groupBy(deployment.rules, ({ must }) => must)
-    this.#must = new CompiledPolicy(deployment, rules.get(true) ?? [])
-    this.#deployment = new CompiledPolicy(deployment, rules.get(false) ?? [])
+    const { must, others } = compiledOnce(deployment)
+    this.#must = must
+    this.#deployment = others
     this.#own = own && new CompiledPolicy(own)
     this.#grants = grants
   }
@@ -137,6 +137,26 @@ export class Authority {
 }
 
 const GROUP = groupKey('')
+
+interface Compiled {
+  readonly must: CompiledPolicy
+  readonly others: CompiledPolicy
+}
+
+/** A deployment's rules are the same for all its topics, and may be most of what an isolate has in memory. */
+const COMPILED = new WeakMap<Policy, Compiled>()
+
+function compiledOnce(policy: Policy): Compiled {
+  const known = COMPILED.get(policy)
+  if (known) return known
+  const rules = Map.groupBy(policy.rules, ({ must }) => must)
+  const compiled = {
+    must: new CompiledPolicy(policy, rules.get(true) ?? []),
+    others: new CompiledPolicy(policy, rules.get(false) ?? []),
+  }
+  COMPILED.set(policy, compiled)
+  return compiled
+}
 
 function ruled(by: Layer, decision: Decision | undefined): Ruling | undefined {
   if (!decision || decision.effect === 'defer') return undefined
