@@ -2,6 +2,7 @@
 // docs/examples. `node scripts/docs.mjs` writes them; test/docs.test.ts fails while one is stale.
 import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { answerTables } from './docs-answers.mjs'
+import { attackTables } from './docs-attacks.mjs'
 import { errorTables } from './docs-errors.mjs'
 import { limitTables, shortLimits } from './docs-limits.mjs'
 import { campaigns, faults, hostile, invariants, plantedBugs } from './docs-promises.mjs'
@@ -15,6 +16,7 @@ const EXAMPLES = 'docs/examples'
 /** By the name in the page: `<!-- begin: limits -->` … `<!-- end: limits -->`. */
 const SECTIONS = {
   answers: answerTables,
+  attacks: attackTables,
   campaigns,
   errors: errorTables,
   faults,

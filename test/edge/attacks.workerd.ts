@@ -1,4 +1,4 @@
-import { evictDurableObject, listDurableObjectIds } from 'cloudflare:test'
+import { evictDurableObject, listDurableObjectIds, runDurableObjectAlarm } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { encodePublish, LIMITS } from '@messkit/sdk/protocol'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -306,6 +306,20 @@ test('C17 an object knows its visitor from the Worker alone, whatever headers a 
 })
 
 // ---- who one is
+
+test('D4 a token that ends while its object is out of memory ends its link', async () => {
+  const topic = 'open/asleep-with-a-token'
+  const client = await enter(topic, { sub: 'ana', exp: Math.floor(Date.now() / 1000) + 60 })
+  await client.subscribe('now')
+  const stub = vars.TOPICS.getByName(`topic:main:${topic}`)
+  await evictDurableObject(stub)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+  onTestFinished(() => void vi.useRealTimers())
+
+  expect(await runDurableObjectAlarm(stub)).toBe(true)
+
+  expect(await client.closed).toEqual({ code: 4401, reason: 'token_expired' })
+})
 
 test('D9 groups and rights that a client gives itself count for nothing', async () => {
   const ana = await open(OPEN_TOPIC, { sub: 'ana', groups: ['staff'] })
