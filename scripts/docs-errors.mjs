@@ -70,6 +70,7 @@ const GROUPS = [
       forbidden:
         'No rule or grant lets this user do it; ask an administrator, who can ask the server why (`POST /v1/admin/explain`). A topic that does not exist is answered in the same way.',
       access_changed: 'Nothing: the SDK connects anew and goes on with what the user may still do.',
+      kicked: 'Nothing: the SDK connects anew with the token at hand, and goes on if the user still may.',
       policy_unavailable: 'Nothing: the SDK connects anew. If it lasts, look at the server’s log.',
       policy_invalid: 'Correct the lines that `problems` names. The policy from before still counts.',
       version_conflict: 'Read the newest version, make the change there, and send it with that `ifVersion`.',

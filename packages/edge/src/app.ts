@@ -1,6 +1,6 @@
 import { fault } from '@messkit/sdk/protocol'
 import { Hono } from 'hono'
-import { admin } from './admin.ts'
+import { admin } from './admin/routes.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
 import { openTopic } from './upgrade.ts'

@@ -1,6 +1,7 @@
 import { ERRORS, encodeError, type Fault, fault, nameFault, PROTOCOL } from '@messkit/sdk/protocol'
 import { mayEnter } from './access/edge-policy.ts'
 import { VISITOR_HEADER, type Visitor, visitorOf, writeVisitor } from './access/visitor.ts'
+import { countDenial } from './audit/denials.ts'
 import { addressOf } from './auth/address.ts'
 import { readBearer, readProtocols } from './auth/bearer.ts'
 import { mayConnect } from './auth/origin.ts'
@@ -26,7 +27,9 @@ export async function openTopic(request: Request, topic: string, env: Env): Prom
     return httpError(fault('forbidden_origin'))
   }
   const admitted = await admit(protocols, topic, { env, address: addressOf(request, env) })
-  return 'code' in admitted ? refuse(admitted) : connect(topic, admitted, env)
+  if (!('code' in admitted)) return connect(topic, admitted, env)
+  countDenial(env, admitted.code)
+  return refuse(admitted)
 }
 
 function isUpgrade({ method, headers }: Request): boolean {

@@ -7,9 +7,12 @@ import { parse } from '../acl/parse.ts'
 import type { Policy, Rule } from '../acl/policy.ts'
 import { testPolicy } from '../acl/policy-tests.ts'
 import { ACTION_BITS, type Action, GRANT_SCHEMA, isAction } from '../acl/vocabulary.ts'
+import { ROLES, type Role } from './roles.ts'
 
-const Grant = v.strictObject({
-  group: v.pipe(v.string(), v.minLength(1), v.maxLength(64)),
+const Group = v.pipe(v.string(), v.minLength(1), v.maxLength(64))
+
+const Rights = v.strictObject({
+  group: Group,
   on: v.picklist(['topic', 'queue', 'server']),
   /** Left out: all of the kind. */
   name: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(ACL_BOUNDS.valueChars))),
@@ -27,6 +30,13 @@ const Grant = v.strictObject({
   /** How far back history may be read: from where the topic learned of the grant (the default), or all of it. */
   from: v.optional(v.picklist(['grant', 'all'])),
 })
+
+/** What a group may do, right by right; or a role, which is rights on the server by their common name. */
+export const Grant = v.union([
+  Rights,
+  v.strictObject({ group: Group, role: v.picklist(Object.keys(ROLES) as readonly Role[]) }),
+])
+export type Grant = v.InferOutput<typeof Grant>
 
 /** What an administrator writes: rules, which are tried first, grants, which add up, and tests that must hold before it counts. */
 export const PolicyDocument = v.strictObject({
@@ -62,18 +72,22 @@ export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy
 }
 
 /** What the notation can say and this server does not do yet is refused: a rule that is not kept would be worse than none. */
-function unkeptBy({ line, limits, log, who }: Rule): Problem[] {
+function unkeptBy({ line, limits, who }: Rule): Problem[] {
   const refuse = (message: string): Problem => ({ kind: 'impossible-property', line, message })
   return [
     ...(limits.length > 0 ? [refuse('limits are not kept by this version')] : []),
-    ...(log ? [refuse('single decisions are not recorded by this version')] : []),
     ...(who.kind === 'owner' ? [refuse('topics have no owners in this version')] : []),
   ]
 }
 
-function rowOf({ group, on, name, can, from = 'grant' }: PolicyDocument['grants'][number]): GrantRow {
-  return { type: on, name, group, mask: can.reduce((mask, action) => mask | ACTION_BITS[action], 0), from }
+function rowOf(grant: Grant): GrantRow {
+  if ('role' in grant)
+    return { type: 'server', name: undefined, group: grant.group, mask: maskOf(ROLES[grant.role]), from: 'grant' }
+  const { group, on, name, can, from = 'grant' } = grant
+  return { type: on, name, group, mask: maskOf(can), from }
 }
+
+const maskOf = (actions: readonly Action[]): number => actions.reduce((mask, action) => mask | ACTION_BITS[action], 0)
 
 /** By what a rule or grant is recognised in the next version: a grant that was taken away and given back is a new one. */
 export function keysOf({ policy, grants }: ReadPolicy): {
@@ -84,9 +98,15 @@ export function keysOf({ policy, grants }: ReadPolicy): {
     rules: policy.statements.flatMap((statement) =>
       statement.kind === 'rule' ? [formatStatement(statement, 'native')] : [],
     ),
-    grants: grants.map(({ type, name, group, mask, from }) => JSON.stringify([type, name, group, mask, from])),
+    grants: grants.map(keyOfRow),
   }
 }
+
+const keyOfRow = ({ type, name, group, mask, from }: GrantRow): string =>
+  JSON.stringify([type, name, group, mask, from])
+
+/** The same for grants that say the same, however they are written. */
+export const grantKey = (grant: Grant): string => keyOfRow(rowOf(grant))
 
 /** @param sinceOf by place: from which offset on the grant lets somebody read back */
 export function grantsOf(rows: readonly GrantRow[], sinceOf: (place: number) => number): Grants {

@@ -1,7 +1,8 @@
 import { type Fault, fault } from '@messkit/sdk/protocol'
+import { turnedAway } from '../audit/decision.ts'
+import { recordDenial } from '../audit/denials.ts'
 import type { Env } from '../env.ts'
-import type { DirectoryObject } from '../objects/directory-object.ts'
-import { DIRECTORY } from '../objects/object-name.ts'
+import { directoryOf } from '../objects/stubs.ts'
 import { Judge, NO_LAYER } from './judge.ts'
 import { layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
 import type { Visitor } from './visitor.ts'
@@ -28,9 +29,11 @@ export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promi
     if (judge.judge(visitor, 'topic', topic).rights !== 0) return undefined
     const found = await directoryOf(env).lookUp(news.version, topic)
     if (found.own) return undefined
-    if (!found.news) return fault('forbidden')
-    const newest = await keep(env, found.news)
-    return newest.judge.judge(visitor, 'topic', topic).rights === 0 ? fault('forbidden') : undefined
+    const newest = found.news ? (await keep(env, found.news)).judge : judge
+    const { rights, log } = newest.judge(visitor, 'topic', topic)
+    if (rights !== 0) return undefined
+    if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { topic, log }))
+    return fault('forbidden')
   } catch (error) {
     console.error('the policy could not be learned:', error)
     return fault('policy_unavailable')
@@ -59,13 +62,3 @@ async function keep(env: Env, news: News | undefined): Promise<Copy> {
   copies.set(env.DIRECTORY, copy)
   return copy
 }
-
-/** The directory as others call it. */
-type Calls = 'news' | 'enrol' | 'lookUp' | 'hasOwn' | 'setOwn' | 'change' | 'revoke' | 'record' | 'acts'
-
-type Remote<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never
-}
-
-export const directoryOf = (env: Env): Remote<Pick<DirectoryObject, Calls>> =>
-  env.DIRECTORY.getByName(DIRECTORY) as unknown as Remote<Pick<DirectoryObject, Calls>>

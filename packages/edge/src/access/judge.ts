@@ -1,7 +1,7 @@
-import type { Caller } from '../acl/ask.ts'
+import { Ask, type Caller } from '../acl/ask.ts'
 import { Authority, type Bearer, type HistoryRight, type Rights } from '../acl/authority.ts'
 import { parseAddress } from '../acl/network.ts'
-import type { ObjectKind } from '../acl/vocabulary.ts'
+import type { Action, ObjectKind } from '../acl/vocabulary.ts'
 import { digestOf } from './digest.ts'
 import { grantsOf, mentionedGroups, NOTHING, type ReadPolicy, readPolicy } from './document.ts'
 import type { Visitor } from './visitor.ts'
@@ -86,6 +86,17 @@ export class Judge {
 
   get authority(): Authority {
     return this.#authority
+  }
+
+  /** Whether any decision is to be recorded at all. */
+  get logs(): boolean {
+    return [this.#layers.deployment, this.#layers.own].some(({ policy }) => policy.policy.rules.some(({ log }) => log))
+  }
+
+  /** What decides, for a record: `deployment line 3`. */
+  ruleFor(visitor: Visitor, { action, object, name }: { action: Action; object: ObjectKind; name: string }): string {
+    const { by, decision } = this.#authority.decide(this.bind(visitor), new Ask(action, object, { name }))
+    return decision?.rule ? `${by} line ${decision.rule.line}` : by
   }
 
   bind(visitor: Visitor): Bearer {

@@ -1,4 +1,6 @@
 import type { Identity } from '@messkit/sdk/broker'
+import { type Fault, fault } from '@messkit/sdk/protocol'
+import type { Kick } from '../objects/directory-object.ts'
 import { readFact, writeFact } from '../store/facts.ts'
 import { OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
 import { keysOf, NOTHING, type PolicyDocument, readPolicy } from './document.ts'
@@ -20,6 +22,8 @@ export interface TopicAccessOptions {
   readonly sql: SqlStorage
   /** The directory, for what is newer than this version. */
   readonly ask: (known: number) => Promise<News | undefined>
+  /** Let the directory know that there are rules here, so that whom they let in is not turned away before. */
+  readonly mark: () => Promise<void>
   /** Offset behind the newest message. */
   readonly head: () => number
   /** Somebody may do more or less than before: judge every link anew, in this turn. */
@@ -39,6 +43,7 @@ export class TopicAccess {
   #copy: Copy
   #own: OwnAccess | undefined
   #judge: Judge | undefined
+  #logs = false
   /** Changes one after the other: each is made from what the one before left. */
   #changing: Promise<unknown> = Promise.resolve()
 
@@ -71,6 +76,19 @@ export class TopicAccess {
     return { key, user, expiresAt, rights, ...(historyFrom > 0 && { historyFrom }) }
   }
 
+  /** Actions of which each decision is to be recorded. */
+  log(visitor: Visitor): number {
+    return this.#logs ? this.verdict(visitor).log : 0
+  }
+
+  /** Whether a visitor is one of those: by token, as a user, or as one of a group by token or policy. */
+  isMeant(visitor: Visitor, { token, user, group, groupName }: Kick): boolean {
+    if (token !== undefined) return visitor.token === token
+    if (user !== undefined) return visitor.key === user
+    if (group !== undefined && visitor.groups.includes(group)) return true
+    return groupName !== undefined && this.judgeItself.bind(visitor).groups.includes(groupName)
+  }
+
   verdict(visitor: Visitor): Verdict {
     return this.judgeItself.judge(visitor, 'topic', this.#options.topic)
   }
@@ -97,9 +115,13 @@ export class TopicAccess {
     })
   }
 
-  /** @returns the new version, or `undefined` if somebody else has changed it meanwhile */
-  async setOwn(document: PolicyDocument, ifVersion: number): Promise<number | undefined> {
+  /** Acknowledged when nothing more is sent to whoever lost the right. @throws {PolicyError} */
+  async setOwn(document: PolicyDocument, ifVersion: number): Promise<{ version: number } | Fault> {
+    if (!(await this.ready())) return fault('policy_unavailable')
     const read = keysOf(readPolicy(document))
+    if (this.own.version !== ifVersion) return fault('version_conflict')
+    // Only what is as good as accepted; a mark that turns out to be for nothing costs a question and no more.
+    await this.#options.mark()
     let version: number | undefined
     await this.#change(async () => {
       if (this.own.version !== ifVersion) return
@@ -117,7 +139,7 @@ export class TopicAccess {
       }
       writeFact(this.#options.sql, OWN_BUCKET, JSON.stringify(this.#own))
     })
-    return version
+    return version === undefined ? fault('version_conflict') : { version }
   }
 
   #change(work: () => Promise<void>): Promise<void> {
@@ -127,6 +149,7 @@ export class TopicAccess {
       const judge = await Judge.make({ deployment: layerOf(news, learned), own: this.#ownLayer() }, revokedOf(news))
       // From here to the end of the turn: whoever lost a right gets no frame after this.
       this.#judge = judge
+      this.#logs = judge.logs
       this.#options.changed()
     })
     this.#changing = change.catch(() => {})

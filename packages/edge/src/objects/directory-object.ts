@@ -1,45 +1,58 @@
 import { DurableObject } from 'cloudflare:workers'
 import { keysOf, type PolicyDocument, readPolicy } from '../access/document.ts'
 import { carryOver, type News, NO_NEWS } from '../access/news.ts'
+import { type AuditRecord, type RecordQuery, type RecordRow, Records } from '../audit/records.ts'
+import { Refusals } from '../audit/refusals.ts'
 import type { Env } from '../env.ts'
+import { Errands } from './errands.ts'
 import { topicObjectName } from './object-name.ts'
 
-/** How many versions are kept for looking back, and how many acts of administration. */
+/** How many versions are kept for looking back. */
 const VERSIONS = 50
-const ACTS = 10_000
 /** Revocations that are kept; the oldest give way to new ones, and by then their tokens must have expired. */
 const REVOCATIONS = 10_000
-/** Objects that are told of a change at the same time. */
-const TOLD_AT_ONCE = 50
-/** Who could not be told is told again; whoever cannot be reached for longer refuses by itself, see `Lease`. */
-const AGAIN_MS = 5_000
+/** Links that an object could not be told to end are left alone after this long: by then they may be others. */
+const KICK_MS = 60_000
+/** Denials are counted by the minute, and for so long. */
+const DENIAL_WINDOW_MS = 60_000
+const DENIALS_KEPT_MS = 7 * 24 * 3_600_000
 
 const TABLES = `
   create table if not exists policy (version integer primary key, news text not null);
   create table if not exists live (name text primary key) without rowid;
   create table if not exists own (name text primary key) without rowid;
-  create table if not exists act (
-    id integer primary key, at integer not null, who text not null, what text not null, object text not null,
-    outcome text not null, reason text not null
-  );
+  create table if not exists kick (id integer primary key autoincrement, who text not null, until integer not null);
+  create table if not exists denial (
+    at integer not null, reason text not null, count integer not null, primary key (at, reason)
+  ) without rowid;
 `
 
-/** An act of administration, or a decision that was to be recorded: who did what to what, and what came of it. No payloads, no tokens. */
-export interface Act {
-  readonly at: number
-  /** Issuer and subject. */
-  readonly who: string
-  readonly what: string
-  readonly object: string
-  readonly outcome: 'done' | 'refused'
-  readonly reason: string
+/** Whose links are to end. A group is known to objects by its digest, and by its name where a policy speaks of it. */
+export interface Kick {
+  readonly token?: string
+  readonly user?: string
+  readonly group?: string
+  readonly groupName?: string
 }
 
-/** What a change came to. `told` objects have the new version; `waiting` ones have not answered and will refuse rather than go by an old one. */
+/** What a change came to. `told` objects have the new version; `waiting` ones are told next, or will refuse rather than go by an old one for long. */
 export interface Changed {
   readonly version: number
   readonly told: number
   readonly waiting: number
+}
+
+/** What a kick came to: links that were ended, and objects that could not be told yet. */
+export interface Kicked {
+  readonly links: number
+  readonly waiting: number
+}
+
+/** How often somebody was turned away for a reason in the minute that began with `at`. */
+export interface Denied {
+  readonly at: number
+  readonly reason: string
+  readonly count: number
 }
 
 /**
@@ -48,6 +61,9 @@ export interface Changed {
  */
 export class DirectoryObject extends DurableObject<Env> {
   readonly #sql: SqlStorage
+  readonly #records: Records
+  readonly #refusals: Refusals
+  readonly #errands: Errands
   #news: News
   #own: Set<string>
 
@@ -55,6 +71,15 @@ export class DirectoryObject extends DurableObject<Env> {
     super(ctx, env)
     this.#sql = ctx.storage.sql
     this.#sql.exec(TABLES)
+    this.#records = new Records(this.#sql)
+    this.#refusals = new Refusals(this.#records)
+    this.#errands = new Errands({
+      storage: ctx.storage,
+      now: () => Date.now(),
+      tell: (errand, name) => (errand > 0 ? this.#tellNews(name) : this.#tellKick(-errand, name)),
+      // It will ask when somebody comes.
+      gone: (name) => this.#sql.exec('delete from live where name = ?', name),
+    })
     const [row] = this.#sql.exec('select news from policy order by version desc limit 1').toArray()
     this.#news = row ? (JSON.parse(row.news as string) as News) : NO_NEWS
     this.#bring(env.POLICY || undefined)
@@ -87,11 +112,10 @@ export class DirectoryObject extends DurableObject<Env> {
     return this.#own.has(topic)
   }
 
-  setOwn(topic: string, has: boolean): void {
-    if (this.#own.has(topic) === has) return
-    this.#sql.exec(has ? 'insert into own values (?)' : 'delete from own where name = ?', topic)
-    if (has) this.#own.add(topic)
-    else this.#own.delete(topic)
+  markOwn(topic: string): void {
+    if (this.#own.has(topic)) return
+    this.#sql.exec('insert into own values (?)', topic)
+    this.#own.add(topic)
   }
 
   /** @returns `undefined` if somebody else has changed it meanwhile */
@@ -113,20 +137,51 @@ export class DirectoryObject extends DurableObject<Env> {
     })
   }
 
-  record(act: Act): void {
-    const { at, who, what, object, outcome, reason } = act
-    this.#sql.exec('insert into act values (null, ?, ?, ?, ?, ?, ?)', at, who, what, object, outcome, reason)
-    this.#sql.exec('delete from act where id <= (select max(id) from act) - ?', ACTS)
+  /** Ends links now. Whoever still may comes back. */
+  async kick(who: Kick): Promise<Kicked> {
+    const now = Date.now()
+    this.#sql.exec('delete from kick where until < ?', now)
+    const [row] = this.#sql
+      .exec('insert into kick values (null, ?, ?) returning id', JSON.stringify(who), now + KICK_MS)
+      .toArray()
+    const { sum, waiting } = await this.#errands.run(-(row?.id as number), this.#live())
+    return { links: sum, waiting }
+  }
+
+  // ---- what was done
+
+  record(record: AuditRecord): void {
+    this.#records.add(record)
+  }
+
+  records(query: RecordQuery): RecordRow[] {
+    this.#refusals.flush()
+    return this.#records.list(query)
+  }
+
+  /** What a Worker has turned away: how often for which reason, and whom by a `-log` rule. */
+  count(counts: readonly (readonly [reason: string, count: number])[], records: readonly AuditRecord[]): void {
+    const now = Date.now()
+    const at = now - (now % DENIAL_WINDOW_MS)
+    for (const [reason, count] of counts)
+      this.#sql.exec(
+        'insert into denial values (?, ?, ?) on conflict do update set count = count + excluded.count',
+        at,
+        reason,
+        count,
+      )
+    this.#sql.exec('delete from denial where at < ?', now - DENIALS_KEPT_MS)
+    for (const record of records) this.#refusals.add(record)
   }
 
   /** Newest first. */
-  acts(before: number, limit: number): (Act & { id: number })[] {
-    const rows = this.#sql.exec('select * from act where id < ? order by id desc limit ?', before, limit)
-    return rows.toArray() as unknown as (Act & { id: number })[]
+  denials(limit: number): Denied[] {
+    const rows = this.#sql.exec('select at, reason, count from denial order by at desc, reason limit ?', limit)
+    return rows.toArray() as unknown as Denied[]
   }
 
   override async alarm(): Promise<void> {
-    await this.#tell(this.#news)
+    await this.#errands.alarm()
   }
 
   /** What a deployment brings along counts until somebody sets another policy. */
@@ -168,44 +223,40 @@ export class DirectoryObject extends DurableObject<Env> {
     this.#news = news
     // Nobody is told of what could still be forgotten.
     await this.ctx.storage.sync()
-    return { version: news.version, ...(await this.#tell(news)) }
+    // Whoever still waits to hear of an older one hears of this one instead.
+    this.#errands.drop(1, news.version)
+    const { told, waiting } = await this.#errands.run(news.version, this.#live())
+    return { version: news.version, told, waiting }
   }
 
-  async #tell(news: News): Promise<{ told: number; waiting: number }> {
-    const names = this.#sql
+  #live(): string[] {
+    return this.#sql
       .exec('select name from live')
       .toArray()
       .map(({ name }) => name as string)
-    let waiting = 0
-    let next = 0
-    const worker = async (): Promise<void> => {
-      for (let name = names[next++]; name !== undefined; name = names[next++]) {
-        if (!(await this.#tellOne(name, news))) waiting++
-      }
-    }
-    await Promise.all(Array.from({ length: TOLD_AT_ONCE }, worker))
-    if (waiting > 0) await this.ctx.storage.setAlarm(Date.now() + AGAIN_MS)
-    return { told: names.length - waiting, waiting }
   }
 
-  async #tellOne(name: string, news: News): Promise<boolean> {
-    try {
-      const stub = this.env.TOPICS.getByName(topicObjectName(name)) as unknown as Told
-      // Nobody is there any more: it will ask when somebody comes.
-      if (!(await stub.learn(news))) this.#sql.exec('delete from live where name = ?', name)
-      return true
-    } catch (error) {
-      console.error('an object could not be told of the policy:', error)
-      return false
-    }
+  async #tellNews(name: string): Promise<number | undefined> {
+    return (await this.#topic(name).learn(this.#news)) ? 0 : undefined
+  }
+
+  async #tellKick(kick: number, name: string): Promise<number> {
+    const [row] = this.#sql.exec('select who from kick where id = ? and until >= ?', kick, Date.now()).toArray()
+    return row ? this.#topic(name).kick(JSON.parse(row.who as string) as Kick) : 0
+  }
+
+  #topic(name: string): TopicRpc {
+    return this.env.TOPICS.getByName(topicObjectName(name)) as unknown as TopicRpc
   }
 }
 
-/** What objects do with news. @returns whether they still have links */
-interface Told {
+/** What objects do when they are told. */
+interface TopicRpc {
+  /** @returns whether they still have links */
   learn(news: News): Promise<boolean>
+  /** @returns how many links it ended */
+  kick(who: Kick): Promise<number>
 }
-
 function replaced(
   list: readonly (readonly [string, number])[],
   key: string,

@@ -12,18 +12,21 @@ import {
   PROTOCOL,
 } from '@messkit/sdk/protocol'
 import type { PolicyDocument } from '../access/document.ts'
-import { directoryOf } from '../access/edge-policy.ts'
 import type { News } from '../access/news.ts'
 import { type OwnAccess, TopicAccess } from '../access/topic-access.ts'
 import { readVisitor, VISITOR_HEADER, type Visitor, visitorOf } from '../access/visitor.ts'
+import type { RecordQuery, RecordRow } from '../audit/records.ts'
+import { TopicAudit } from '../audit/topic-audit.ts'
 import { verifyToken } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { SqliteStore } from '../store/sqlite.ts'
 import { refuse } from '../upgrade.ts'
 import { Alarm } from './alarm.ts'
 import { readAttachment, writeAttachment } from './attachment.ts'
+import type { Kick } from './directory-object.ts'
 import { topicOf } from './object-name.ts'
 import { readRetention } from './retention.ts'
+import { directoryOf } from './stubs.ts'
 
 /**
  * The home of one topic at the edge: a broker's home over the object's SQLite, its hibernating sockets and its alarm. It decides
@@ -35,6 +38,7 @@ export class TopicObject extends DurableObject<Env> {
   readonly #alarm: Alarm
   readonly #home: TopicHome
   readonly #access: TopicAccess
+  readonly #audit: TopicAudit
   readonly #links = new Map<WebSocket, Seat>()
   /** The check of a token that the event at hand began. */
   #check: Promise<unknown> | undefined
@@ -50,10 +54,12 @@ export class TopicObject extends DurableObject<Env> {
       topic,
       sql: ctx.storage.sql,
       ask: (known) => directory.enrol(topic, known),
+      mark: () => directory.markOwn(topic),
       head: () => this.#store.head(),
       changed: () => this.#judgeAll(),
       now: () => Date.now(),
     })
+    this.#audit = new TopicAudit(topic, ctx.storage.sql)
     this.#home = new TopicHome({
       topic,
       // The Worker lets nobody in while RETENTION is no good; whoever is here already loses nothing to a typing error.
@@ -69,7 +75,7 @@ export class TopicObject extends DurableObject<Env> {
         const check = this.#verify(seat, token)
         // The policy may have changed between the judgement and its arrival.
         this.#check = check.then(
-          () => seat && this.#home.judge(link, this.#access.judge(seat.visitor)),
+          () => seat && this.#judge(seat),
           () => {},
         )
         return check
@@ -88,7 +94,10 @@ export class TopicObject extends DurableObject<Env> {
     if (!(await this.#access.ready())) return refuse(fault('policy_unavailable'))
     const identity = this.#access.judge(visitor)
     // As it is answered where there is no such topic.
-    if (identity.rights === 0) return refuse(fault('forbidden'))
+    if (identity.rights === 0) {
+      this.#audit.turnedAway(visitor, this.#access.log(visitor), this.#access.judgeItself)
+      return refuse(fault('forbidden'))
+    }
     if (this.#links.size >= LIMITS.linksPerTopic) return refuse(fault('too_many_links'))
     const { 0: client, 1: server } = new WebSocketPair()
     await this.#during(() => {
@@ -104,7 +113,10 @@ export class TopicObject extends DurableObject<Env> {
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     return this.#during(() => {
       const seat = this.#links.get(socket)
-      if (seat) this.#home.receive(seat.link, typeof message === 'string' ? message : NO_FRAME)
+      if (!seat) return
+      const text = typeof message === 'string' ? message : NO_FRAME
+      if (seat.log !== 0) this.#audit.frame(seat, text, this.#access.judgeItself)
+      this.#home.receive(seat.link, text)
     })
   }
 
@@ -167,13 +179,36 @@ export class TopicObject extends DurableObject<Env> {
   }
 
   /** Acknowledged when nothing more is sent to whoever lost the right. */
-  async setOwnAccess(document: PolicyDocument, ifVersion: number): Promise<number | undefined> {
-    if (!(await this.#access.ready())) throw new Error('policy_unavailable')
+  async setOwnAccess(document: PolicyDocument, ifVersion: number): Promise<{ version: number } | Fault> {
     return this.#access.setOwn(document, ifVersion)
   }
 
+  /** What rules with `-log` decided here. */
+  async records(query: RecordQuery): Promise<RecordRow[]> {
+    return this.#audit.list(query)
+  }
+
+  /** From the directory. @returns how many links were ended */
+  async kick(who: Kick): Promise<number> {
+    let links = 0
+    for (const [socket, { visitor }] of [...this.#links]) {
+      if (!this.#access.isMeant(visitor, who)) continue
+      this.#detach(socket)
+      dismiss(socket, fault('kicked'))
+      links++
+    }
+    return links
+  }
+
   #judgeAll(): void {
-    for (const { link, visitor } of [...this.#links.values()]) this.#home.judge(link, this.#access.judge(visitor))
+    for (const seat of [...this.#links.values()]) this.#judge(seat)
+  }
+
+  #judge(seat: Seat): void {
+    const identity = this.#access.judge(seat.visitor)
+    seat.rights = identity.rights
+    seat.log = this.#access.log(seat.visitor)
+    this.#home.judge(seat.link, identity)
   }
 
   /** The policy that is known is too old to go by. */
@@ -219,7 +254,8 @@ export class TopicObject extends DurableObject<Env> {
   }
 
   #attach(socket: WebSocket, state: LinkState, visitor: Visitor): void {
-    const seat: Seat = { link: 0, visitor }
+    const { rights } = state.identity
+    const seat: Seat = { link: 0, visitor, rights, log: this.#access.log(visitor), greeted: state.greeted }
     seat.link = this.#home.attach(this.#port(socket, seat), state)
     // A log that cannot be loaded has closed it already.
     if (socket.readyState === WebSocket.OPEN) this.#links.set(socket, seat)
@@ -239,7 +275,10 @@ export class TopicObject extends DurableObject<Env> {
         this.#links.delete(socket)
         close(socket, code, reason)
       },
-      remember: (state) => writeAttachment(socket, state, seat.visitor),
+      remember: (state) => {
+        seat.greeted = state.greeted
+        writeAttachment(socket, state, seat.visitor)
+      },
     }
   }
 }
@@ -248,6 +287,10 @@ export class TopicObject extends DurableObject<Env> {
 interface Seat {
   link: number
   visitor: Visitor
+  /** What they may do here, and which of it is recorded: as the home was told. */
+  rights: number
+  log: number
+  greeted: boolean
 }
 
 /** What a binary message counts as: JSON that is no frame. */

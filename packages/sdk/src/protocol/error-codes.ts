@@ -225,6 +225,13 @@ export const ERRORS = {
     retryable: false,
     http: 409,
   },
+  kicked: {
+    number: 1315,
+    meaning: 'An administrator ended the link; whoever still may comes back',
+    retryable: true,
+    http: 403,
+    close: 4405,
+  },
 
   // On this side only; these never travel
   closed: {

@@ -1,0 +1,81 @@
+import { RIGHTS, type Right } from '@messkit/sdk/broker'
+import { type Fault, fault, nameFault } from '@messkit/sdk/protocol'
+import { NOTHING, readPolicy } from '../access/document.ts'
+import { copyFor } from '../access/edge-policy.ts'
+import { Judge, type Layer } from '../access/judge.ts'
+import { layerOf, revokedOf } from '../access/news.ts'
+import { type Visitor, visitorOf } from '../access/visitor.ts'
+import { addressOf } from '../auth/address.ts'
+import { isRoot } from '../auth/admins.ts'
+import { mayConnect } from '../auth/origin.ts'
+import { type User, verifyToken } from '../auth/token.ts'
+import type { Env } from '../env.ts'
+import { directoryOf, topicOf } from '../objects/stubs.ts'
+import type { Need } from './calls.ts'
+import { EVERYTHING, type Held } from './held.ts'
+
+/** Who administers, with what. */
+export interface Actor {
+  readonly user: User
+  readonly visitor: Visitor
+  readonly root: boolean
+  /** What they may do with the server. */
+  readonly rights: number
+  /** Rights on the server of which each use is to be recorded. */
+  readonly log: number
+}
+
+/** By the token of the request. */
+export async function enter(request: Request, env: Env): Promise<Actor | Fault> {
+  const own = URL.parse(request.url)?.origin
+  if (own === undefined) return fault('not_found')
+  if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' }))
+    return fault('forbidden_origin')
+  const [scheme, token, ...rest] = (request.headers.get('authorization') ?? '').split(' ')
+  if (scheme === '' || scheme === undefined) return fault('token_missing')
+  if (scheme.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0) return fault('token_invalid')
+  const user = await verifyToken(token, env)
+  if ('code' in user) return user
+  const visitor = await visitorOf(user, addressOf(request, env))
+  const { judge } = await copyFor(env, 0)
+  // A narrowed token is no root's: what it may do is for the policy to say.
+  const root = isRoot(user, env.ADMINS) && !judge.isVoid(visitor) && user.capabilities === undefined
+  const { rights, log } = judge.judge(visitor, 'server')
+  return { user, visitor, root, rights: root ? ALL : rights, log }
+}
+
+const ALL = Object.values(RIGHTS).reduce((mask, bit) => mask | bit, 0)
+
+export const has = (rights: number, right: Right): boolean => (rights & RIGHTS[right]) !== 0
+
+export const isAdmin = ({ rights }: Actor): boolean => has(rights, 'admin')
+
+/** Whether the actor may make this call. */
+export async function mayCall(actor: Actor, need: Need, topic: string | undefined, env: Env): Promise<boolean> {
+  if (topic !== undefined && nameFault(topic)) return false
+  if (isAdmin(actor) || has(actor.rights, need.server)) return true
+  if (topic === undefined || need.topic === undefined) return false
+  const judge = await judgeOf(topic, env)
+  return has(judge.judge(actor.visitor, 'topic', topic).rights, need.topic)
+}
+
+/** What the actor has to give away: an administrator everything, but no more than the token is good for. */
+export async function heldBy(actor: Actor, topic: string | undefined, env: Env): Promise<Held> {
+  const { capabilities } = actor.visitor
+  if (isAdmin(actor)) return capabilities ? { capabilities } : EVERYTHING
+  if (topic === undefined) return { mask: 0, wholeHistory: false }
+  const judge = await judgeOf(topic, env)
+  if (judge.isVoid(actor.visitor)) return { mask: 0, wholeHistory: false }
+  const { mask, history, limits } = judge.authority.rights(judge.bind(actor.visitor), 'topic', topic)
+  // Whoever holds something within limits cannot give it to others without.
+  const limited = Object.keys(limits).reduce((bits, action) => bits | RIGHTS[action as Right], 0)
+  return { mask: mask & ~limited, wholeHistory: history?.from === 'all' }
+}
+
+/** The topic's own rules count, too. */
+async function judgeOf(topic: string, env: Env): Promise<Judge> {
+  const { news } = await copyFor(env, 0)
+  const own = (await directoryOf(env).hasOwn(topic)) ? (await topicOf(env, topic).ownAccess()).document : NOTHING
+  const layer: Layer = { policy: readPolicy({ ...own, tests: [] }), ruleSince: () => 0, grantSince: () => 0 }
+  return Judge.make({ deployment: layerOf(news), own: layer }, revokedOf(news))
+}

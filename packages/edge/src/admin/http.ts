@@ -1,0 +1,50 @@
+import { type Fault, fault } from '@messkit/sdk/protocol'
+import * as v from 'valibot'
+import { PolicyError } from '../acl/errors.ts'
+import { httpError } from '../http-error.ts'
+
+/** The longest body that is read: a policy as large as may be, written as JSON. */
+const BODY_BYTES = 8 * 1024 * 1024
+
+/** Reads no further than the bound, whatever the headers say. */
+export async function readJson(request: Request): Promise<unknown> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of request.body ?? []) {
+    bytes += part.byteLength
+    if (bytes > BODY_BYTES) throw new BodyFault()
+    parts.push(part)
+  }
+  try {
+    return JSON.parse(
+      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await new Blob(parts).arrayBuffer()),
+    )
+  } catch {
+    throw new BodyFault()
+  }
+}
+
+class BodyFault extends Error {}
+
+/** What came of it as a response; a body that is no good and a policy with mistakes are answers, too. */
+export async function answered(work: () => Promise<object | Fault>): Promise<Response> {
+  try {
+    const made = await work()
+    return isFault(made) ? httpError(made) : json(made)
+  } catch (error) {
+    if (error instanceof PolicyError) {
+      const { kind, line, problems } = error
+      return json(
+        { error: { code: 'policy_invalid', message: error.message, retryable: false, kind, line, problems } },
+        422,
+      )
+    }
+    if (error instanceof BodyFault || v.isValiError(error)) return httpError(fault('bad_params'))
+    throw error
+  }
+}
+
+export const isFault = (made: object): made is Fault => 'code' in made
+
+const json = (body: object, status = 200): Response =>
+  Response.json(body, { status, headers: { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } })

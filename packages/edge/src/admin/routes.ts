@@ -1,0 +1,245 @@
+import { RIGHTS } from '@messkit/sdk/broker'
+import { type Fault, fault } from '@messkit/sdk/protocol'
+import { type Context, Hono } from 'hono'
+import * as v from 'valibot'
+import { digestOf } from '../access/digest.ts'
+import { mentionedGroups, NOTHING, PolicyDocument, readPolicy } from '../access/document.ts'
+import { copyFor } from '../access/edge-policy.ts'
+import { Judge, NO_LAYER } from '../access/judge.ts'
+import { layerOf, type News, revokedOf } from '../access/news.ts'
+import { visitorOf } from '../access/visitor.ts'
+import { Ask } from '../acl/ask.ts'
+import { lint } from '../acl/lint.ts'
+import { isAction, OBJECT_KINDS } from '../acl/vocabulary.ts'
+import { whoIs } from '../audit/decision.ts'
+import { countDenial } from '../audit/denials.ts'
+import { OUTCOMES, type RecordQuery } from '../audit/records.ts'
+import { identityKey } from '../auth/identity-key.ts'
+import type { User } from '../auth/token.ts'
+import type { Env } from '../env.ts'
+import { httpError } from '../http-error.ts'
+import { directoryOf, topicOf } from '../objects/stubs.ts'
+import { type Actor, enter, has, heldBy, mayCall } from './actor.ts'
+import { CALLS, type Call, type Need } from './calls.ts'
+import { givesOnlyHeld } from './held.ts'
+import { answered, isFault, readJson } from './http.ts'
+import { Patch, patched } from './patch.ts'
+
+type Vars = { Bindings: Env; Variables: { actor: Actor } }
+type Asked = Context<Vars>
+
+/**
+ * Managing who may do what, over HTTP: the deployment's policy, the rules of single topics, revocations and kicks, explanations, and what was
+ * done. Every answer to somebody who may not is the same, whatever is there.
+ */
+export const admin = new Hono<Vars>()
+
+admin.use(async (c, next) => {
+  const actor = await enter(c.req.raw, c.env)
+  if (isFault(actor)) {
+    countDenial(c.env, actor.code)
+    return httpError(actor)
+  }
+  c.set('actor', actor)
+  return next()
+})
+
+on('GET /policy', async (c) => {
+  const { news } = await copyFor(c.env, 0)
+  const findings = lint(readPolicy({ ...news.document, tests: [] }).policy)
+  return { version: news.version, ...news.document, findings }
+})
+
+on('PUT /policy', async (c) => {
+  const { ifVersion, ...document } = v.parse(Change, await readJson(c.req.raw))
+  return setPolicy(c, ifVersion, () => document)
+})
+
+on('PATCH /policy', async (c) => {
+  const { ifVersion, ...patch } = v.parse(PatchChange, await readJson(c.req.raw))
+  return setPolicy(c, ifVersion, (before) => patched(before, patch))
+})
+
+on('GET /groups', async (c) => {
+  const { news } = await copyFor(c.env, 0)
+  const read = readPolicy({ ...news.document, tests: [] })
+  const listed = new Map(
+    read.policy.statements.flatMap((one) => (one.kind === 'group' ? [[one.name, one.members] as const] : [])),
+  )
+  const names = [...mentionedGroups(read)].toSorted()
+  return { version: news.version, groups: names.map((name) => ({ name, members: listed.get(name) ?? [] })) }
+})
+
+on('GET /access/topics/:topic', async (c, topic) => {
+  // What has no rules of its own needs no object to say so.
+  if (!(await directoryOf(c.env).hasOwn(topic))) return { version: 0, ...NOTHING }
+  const { version, document } = await topicOf(c.env, topic).ownAccess()
+  return { version, ...document }
+})
+
+on('PUT /access/topics/:topic', async (c, topic) => {
+  const { ifVersion, ...document } = v.parse(Change, await readJson(c.req.raw))
+  return setAccess(c, { topic, ifVersion }, () => document)
+})
+
+on('PATCH /access/topics/:topic', async (c, topic) => {
+  const { ifVersion, ...patch } = v.parse(PatchChange, await readJson(c.req.raw))
+  return setAccess(c, { topic, ifVersion }, (before) => patched(before, patch))
+})
+
+on('POST /revocations', async (c) => {
+  const one = v.parse(Whose, await readJson(c.req.raw))
+  return directoryOf(c.env).revoke(await digested(one, c.env), Date.now())
+})
+
+on('POST /kicks', async (c) => {
+  const one = v.parse(Whose, await readJson(c.req.raw))
+  const kick = await digested(one, c.env)
+  return directoryOf(c.env).kick(one.what === 'group' ? { ...kick, groupName: one.group } : kick)
+})
+
+on('POST /explain', async (c) => {
+  const { action, on, name, ...who } = v.parse(Question, await readJson(c.req.raw))
+  const { judge } = await copyFor(c.env, 0)
+  const key = await identityKey(who.issuer ?? '', who.user)
+  const user: User = { key, ...who, issuedAt: Date.now(), expiresAt: Number.MAX_SAFE_INTEGER } as User
+  const bearer = judge.bind(await visitorOf(user, who.address))
+  const ruling = judge.authority.decide(bearer, new Ask(action, on, name === undefined ? {} : { name }))
+  const { effect, by, decision, rows } = ruling
+  return { effect, by, reason: decision?.reason, line: decision?.rule?.line, grants: rows }
+})
+
+on('GET /audit', async (c) => {
+  const directory = directoryOf(c.env)
+  const query = queryOf(c)
+  return { acts: await directory.records(query), denials: await directory.denials(query.limit) }
+})
+
+on('GET /audit/topics/:topic', async (c, topic) => ({ acts: await topicOf(c.env, topic).records(queryOf(c)) }))
+
+// ---- who may, and what is recorded of it
+
+/** One call: whoever may not is turned away, and what was to be recorded is. */
+function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Fault>): void {
+  const [method, path] = call.split(' ') as [string, string]
+  admin.on(method, path.replace(':topic', ':topic{[\\s\\S]+}'), async (c) => {
+    const need: Need = CALLS[call]
+    const topic = need.topic === undefined ? undefined : c.req.param('topic')
+    const response = (await mayCall(c.var.actor, need, topic, c.env))
+      ? await answered(() => work(c, topic ?? '')).catch(failed)
+      : httpError(fault('forbidden'))
+    if (need.act !== undefined || has(c.var.actor.log, need.server)) {
+      const reason = response.ok ? '' : await codeOf(response)
+      await directoryOf(c.env).record({
+        at: Date.now(),
+        who: whoIs(c.var.actor.user),
+        what: need.act ?? call,
+        object: topic === undefined ? 'server' : `topic ${topic}`,
+        outcome: response.ok ? 'done' : 'refused',
+        reason,
+        count: 1,
+      })
+    } else if (response.status === 403) countDenial(c.env, 'forbidden')
+    // Whoever changed it sees it at once, here at least.
+    if (need.act !== undefined) await copyFor(c.env, 0)
+    return response
+  })
+}
+
+/** What failed is recorded, too. */
+function failed(error: unknown): Response {
+  console.error('a call to administer failed:', error)
+  return httpError(fault('internal'))
+}
+
+async function codeOf(response: Response): Promise<string> {
+  const { error } = (await response.clone().json()) as { error: { code: string } }
+  return error.code
+}
+
+// ---- changes
+
+type Next = (before: PolicyDocument) => PolicyDocument | Fault
+
+async function setPolicy(c: Asked, ifVersion: number, next: Next): Promise<object | Fault> {
+  const { news } = await copyFor(c.env, 0)
+  if (news.version !== ifVersion) return fault('version_conflict')
+  const document = next(news.document)
+  if (isFault(document)) return document
+  const before = readPolicy({ ...news.document, tests: [] })
+  const { actor } = c.var
+  if (!givesOnlyHeld(before, readPolicy(document), await heldBy(actor, undefined, c.env))) return fault('not_held')
+  // Whoever is an administrator by policy stays one, so there is always somebody who can give it back.
+  if (!actor.root && !(await staysAdmin(actor, { ...news, document }))) return fault('not_held')
+  return (await directoryOf(c.env).change(document, ifVersion)) ?? fault('version_conflict')
+}
+
+async function staysAdmin({ visitor }: Actor, news: News): Promise<boolean> {
+  const judge = await Judge.make({ deployment: layerOf(news), own: NO_LAYER }, revokedOf(news))
+  return (judge.judge(visitor, 'server').rights & RIGHTS.admin) !== 0
+}
+
+async function setAccess(
+  c: Asked,
+  { topic, ifVersion }: { readonly topic: string; readonly ifVersion: number },
+  next: Next,
+): Promise<object | Fault> {
+  // What has no rules of its own is not woken, or made, to say that it is of another version.
+  const known = await directoryOf(c.env).hasOwn(topic)
+  const own = known ? await topicOf(c.env, topic).ownAccess() : { version: 0, document: NOTHING }
+  if (own.version !== ifVersion) return fault('version_conflict')
+  const document = next(own.document)
+  if (isFault(document)) return document
+  const before = readPolicy({ ...own.document, tests: [] })
+  const held = await heldBy(c.var.actor, topic, c.env)
+  if (!givesOnlyHeld(before, readPolicy(document), held)) return fault('not_held')
+  return topicOf(c.env, topic).setOwnAccess(document, ifVersion)
+}
+
+// ---- what is asked
+
+function Text(chars: number) {
+  return v.pipe(v.string(), v.minLength(1), v.maxLength(chars))
+}
+
+const ifVersion = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const Change = v.strictObject({ ...PolicyDocument.entries, ifVersion })
+const PatchChange = v.strictObject({ ...Patch.entries, ifVersion })
+
+const Whose = v.variant('what', [
+  v.strictObject({ what: v.literal('token'), id: Text(256) }),
+  v.strictObject({ what: v.literal('user'), user: Text(256), issuer: v.optional(Text(512)) }),
+  v.strictObject({ what: v.literal('group'), group: Text(256) }),
+])
+
+/** As links and the directory know them. Without an issuer a user is one of the deployment's own. */
+async function digested(one: v.InferOutput<typeof Whose>, { TOKEN_ISSUER = '' }: Env) {
+  if (one.what === 'token') return { token: await digestOf(one.id) }
+  if (one.what === 'group') return { group: await digestOf(one.group) }
+  return { user: await identityKey(one.issuer ?? TOKEN_ISSUER, one.user) }
+}
+
+const Question = v.strictObject({
+  user: Text(256),
+  issuer: v.optional(Text(512)),
+  groups: v.optional(v.pipe(v.array(Text(256)), v.maxLength(64)), []),
+  address: v.optional(Text(45)),
+  action: v.pipe(v.string(), v.check(isAction)),
+  on: v.picklist(OBJECT_KINDS),
+  name: v.optional(Text(1_024)),
+})
+
+const AUDIT_PAGE = 200
+const Whole = v.pipe(v.string(), v.regex(/^\d{1,16}$/), v.transform(Number), v.safeInteger())
+
+const Query = v.strictObject({
+  before: v.optional(Whole),
+  limit: v.optional(v.pipe(Whole, v.minValue(1))),
+  user: v.optional(Text(1_024)),
+  outcome: v.optional(v.picklist(OUTCOMES)),
+})
+
+function queryOf(c: Asked): RecordQuery & { limit: number } {
+  const { before = Number.MAX_SAFE_INTEGER, limit = AUDIT_PAGE, user, outcome } = v.parse(Query, c.req.query())
+  return { before, limit: Math.min(limit, AUDIT_PAGE), who: user, outcome }
+}

@@ -1,0 +1,87 @@
+/** Rows of one place: of a topic, or of the deployment. The oldest go, so many at a time. */
+const RECORDS = { rows: 10_000, rotatedAtOnce: 500, reasonChars: 200 } as const
+
+export const OUTCOMES = ['done', 'allowed', 'refused'] as const
+
+/** Who did what to what, when, and what came of it. No payloads, no tokens. */
+export interface AuditRecord {
+  /** In ms since 1970. */
+  readonly at: number
+  /** Issuer, if it is not the deployment's own, and subject. */
+  readonly who: string
+  /** An act of administration, or the action that a `-log` rule decided. */
+  readonly what: string
+  readonly object: string
+  /** `done` and `refused` of acts, `allowed` and `refused` of what a rule decided. */
+  readonly outcome: (typeof OUTCOMES)[number]
+  /** The code of the refusal, or the rule that decided. */
+  readonly reason: string
+  /** Messages that were allowed, or refusals in the minute that began with `at`. */
+  readonly count: number
+}
+
+export interface RecordRow extends AuditRecord {
+  readonly id: number
+}
+
+export interface RecordQuery {
+  /** Only older ones than the row with this id. */
+  readonly before: number
+  readonly limit: number
+  readonly who: string | undefined
+  readonly outcome: AuditRecord['outcome'] | undefined
+}
+
+const TABLE = `create table if not exists record (
+  id integer primary key, at integer not null, who text not null, what text not null, object text not null,
+  outcome text not null, reason text not null, count integer not null
+)`
+
+/** A bounded list of what was done and decided in an object's own SQLite. Its table is made with the first row: most topics have none. */
+export class Records {
+  readonly #sql: SqlStorage
+  #isThere = false
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql
+  }
+
+  /** @returns the row's id */
+  add({ at, who, what, object, outcome, reason, count }: AuditRecord): number {
+    this.#make()
+    const [row] = this.#sql
+      .exec(
+        'insert into record values (null, ?, ?, ?, ?, ?, ?, ?) returning id',
+        at,
+        who,
+        what,
+        object,
+        outcome,
+        reason.slice(0, RECORDS.reasonChars),
+        count,
+      )
+      .toArray()
+    const id = row?.id as number
+    if (id % RECORDS.rotatedAtOnce === 0) this.#sql.exec('delete from record where id <= ?', id - RECORDS.rows)
+    return id
+  }
+
+  setCount(id: number, count: number): void {
+    this.#sql.exec('update record set count = ? where id = ?', count, id)
+  }
+
+  /** Newest first. */
+  list({ before, limit, who, outcome }: RecordQuery): RecordRow[] {
+    this.#make()
+    const where = ['id < ?', ...(who === undefined ? [] : ['who = ?']), ...(outcome ? ['outcome = ?'] : [])]
+    const values = [before, ...(who === undefined ? [] : [who]), ...(outcome ? [outcome] : []), limit]
+    return this.#sql
+      .exec(`select * from record where ${where.join(' and ')} order by id desc limit ?`, ...values)
+      .toArray() as unknown as RecordRow[]
+  }
+
+  #make(): void {
+    if (!this.#isThere) this.#sql.exec(TABLE)
+    this.#isThere = true
+  }
+}
