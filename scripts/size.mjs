@@ -8,6 +8,7 @@ import { inRoot, isEntry, main } from './project.mjs'
 // it is lowered whenever something gets lighter, and raised only for what users get, with a line there.
 const BUDGETS = [
   { entry: '@messkit/sdk/remote', goalBytes: 8_000, budgetBytes: 14_600 },
+  { entry: '@messkit/sdk/admin', goalBytes: 2_000, budgetBytes: 2_000 },
   { entry: '@messkit/sdk', goalBytes: 15_000, budgetBytes: 26_600 },
 ]
 

@@ -64,6 +64,17 @@ describe('examples', () => {
     expect(printed()).toEqual(promised('sync'))
   })
 
+  test('admin prints what it says', async () => {
+    const server = await runServer({ ADMINS: 'root', POLICY: '' })
+    onTestFinished(() => server.end())
+    const { open } = (await example('admin')) as typeof import('../docs/examples/admin.ts')
+    const printed = listen()
+
+    await open({ url: server.url, token: () => makeToken({ sub: 'root' }) })
+
+    expect(printed()).toEqual(promised('admin'))
+  })
+
   test('a server on one machine takes the tokens that the guide makes', async () => {
     const { serve } = (await example('one-machine')) as typeof import('../docs/examples/one-machine.ts')
     const { tokenFor } = (await example('token')) as typeof import('../docs/examples/token.ts')
