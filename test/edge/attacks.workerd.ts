@@ -135,7 +135,24 @@ const WAYS: Record<string, Way | 'names nothing'> = {
       name,
     }),
   ),
+  'PATCH /v1/admin/policy': http(
+    'PATCH',
+    () => '/v1/admin/policy',
+    () => ({ add: { rules: ['acl allow all all all'] }, ifVersion: 1 }),
+  ),
+  'GET /v1/admin/groups': http('GET', () => '/v1/admin/groups'),
+  'PATCH /v1/admin/access/topics/:topic{[\\s\\S]+}': http(
+    'PATCH',
+    (name) => `/v1/admin/access/topics/${name}`,
+    () => ({ add: { rules: ['acl allow user:ana all topic'] }, ifVersion: 0 }),
+  ),
+  'POST /v1/admin/kicks': http(
+    'POST',
+    () => '/v1/admin/kicks',
+    () => ({ what: 'user', user: 'owner' }),
+  ),
   'GET /v1/admin/audit': http('GET', () => '/v1/admin/audit'),
+  'GET /v1/admin/audit/topics/:topic{[\\s\\S]+}': http('GET', (name) => `/v1/admin/audit/topics/${name}`),
 }
 
 const ways = Object.entries(WAYS).flatMap(([name, way]) => (way === 'names nothing' ? [] : [[name, way] as const]))

@@ -81,7 +81,7 @@ test('kicks a user, whose client comes back by itself, and revokes, after which 
   onTestFinished(async () => void (await ana.close()))
   ana.on('error', () => {})
   const seen: unknown[] = []
-  await ana.topic(topic).subscribe(({ data }) => seen.push(data)).ready
+  await ana.topic(topic).subscribe(({ data }) => void seen.push(data)).ready
 
   const { links } = await admin.kick({ what: 'user', user: 'ana' })
   await ana.topic(topic).publish('back again')
