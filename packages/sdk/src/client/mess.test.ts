@@ -117,7 +117,11 @@ describe('a token callback', () => {
     vi.useFakeTimers()
     try {
       const failed = vi.fn()
-      const tokens = new Tokens(({ why }) => (why === 'first' ? new Promise<string>(() => {}) : 'a token'), failed)
+      const tokens = new Tokens(
+        ({ why }) => (why === 'first' ? new Promise<string>(() => {}) : 'a token'),
+        () => {},
+        failed,
+      )
       const asked = tokens.get('first')
       const refused = expect(asked).rejects.toThrow('in time')
 
@@ -129,5 +133,24 @@ describe('a token callback', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  it('that answers with another token lets those try again that were refused; the same one at hand does not', async () => {
+    const renewed = vi.fn()
+    let count = 0
+    const tokens = new Tokens(
+      () => `token ${++count}`,
+      renewed,
+      () => {},
+    )
+
+    await tokens.get('first')
+    await tokens.get('first')
+    await tokens.get('refused', 'an older one')
+    const times = renewed.mock.calls.length
+    await tokens.get('expiring', 'token 1')
+
+    expect(times).toBe(1)
+    expect(renewed).toHaveBeenCalledTimes(2)
   })
 })

@@ -131,7 +131,12 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     emitter.emit('error', error)
   }
 
-  const tokens = new Tokens(options.token, (cause) =>
+  /** A token that is new, or good for one topic, is worth a try for those that were refused. */
+  const tryAgain = (): void => {
+    for (const channel of channels.values()) if (channel.reach.state === 'stuck') channel.post({ name: 'hint' })
+  }
+
+  const tokens = new Tokens(options.token, tryAgain, (cause) =>
     report(new MessError('token_unavailable', 'The token callback failed', { scope: 'mess', cause })),
   )
 
@@ -200,9 +205,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     parts?.connected?.(topic, { state, error })
     if (state === 'stuck' && error)
       report(new MessError(error.code, `${topic}: ${error.message}`, { retryable: error.retryable }))
-    // A token that is good for one topic is worth a try for those that were refused.
-    if (state === 'online')
-      for (const channel of channels.values()) if (channel.reach.state === 'stuck') channel.post({ name: 'hint' })
+    if (state === 'online') tryAgain()
     changed()
   }
 

@@ -197,6 +197,19 @@ describe('a token that is refused', () => {
   })
 })
 
+describe('a user who may not', () => {
+  it('is asked about again when there is another token, or a hint, and not unasked', () => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'now' })
+    stage.tell({ name: 'token', token: 'for little' })
+    stage.refuse('forbidden', false)
+    stage.nowMs += 3_600_000
+    const unasked = stage.tell({ name: 'due' })
+
+    expect(unasked).not.toContainEqual(expect.objectContaining({ name: 'ask-token' }))
+    expect(stage.tell({ name: 'hint' })).toContainEqual({ name: 'ask-token', why: 'refused' })
+  })
+})
+
 describe('a frame that is turned away as such', () => {
   it('takes no earlier message with it', () => {
     stage.publish('"first"')

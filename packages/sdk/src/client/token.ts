@@ -12,14 +12,16 @@ export type AskToken = (ask: {
 
 export class Tokens {
   readonly #ask: AskToken | undefined
+  readonly #renewed: () => void
   readonly #failed: (error: unknown) => void
   #abort: AbortController | undefined
   #token: string | undefined
   #asking: Promise<string> | undefined
   #closed = false
 
-  constructor(ask: AskToken | undefined, failed: (error: unknown) => void) {
+  constructor(ask: AskToken | undefined, renewed: () => void, failed: (error: unknown) => void) {
     this.#ask = ask
+    this.#renewed = renewed
     this.#failed = failed
   }
 
@@ -48,6 +50,7 @@ export class Tokens {
         throw new TypeError(`The token callback must answer with a string of 1 to ${CLIENT_LIMITS.tokenBytes} bytes`)
       }
       this.#token = token
+      this.#renewed()
       return token
     } catch (error) {
       if (!this.#closed) this.#failed(error)
