@@ -67,10 +67,10 @@ describe('examples', () => {
   test('admin prints what it says', async () => {
     const server = await runServer({ ADMINS: 'root', POLICY: '' })
     onTestFinished(() => server.end())
-    const { open } = (await example('admin')) as typeof import('../docs/examples/admin.ts')
+    const { administer, tour } = (await example('admin')) as typeof import('../docs/examples/admin.ts')
     const printed = listen()
 
-    await open({ url: server.url, token: () => makeToken({ sub: 'root' }) })
+    await tour(administer(server.url, () => makeToken({ sub: 'root' })))
 
     expect(printed()).toEqual(promised('admin'))
   })

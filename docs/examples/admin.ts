@@ -1,11 +1,12 @@
 // #region create
-import { createAdmin, MessError, PolicyError } from '@messkit/sdk/admin'
+import { type Admin, createAdmin, MessError, PolicyError } from '@messkit/sdk/admin'
 
-/** Lets a group use a list, and the team that watches over everything end what goes wrong. */
-export async function open(server: { readonly url: string; readonly token: () => Promise<string> }): Promise<void> {
-  const admin = createAdmin(server)
-  // #endregion
+/** Once, for whoever administers. */
+export const administer = (url: string, token: () => Promise<string>): Admin => createAdmin({ url, token })
+// #endregion
 
+/** Lets a group use lists, and another one end what goes wrong. */
+export async function tour(admin: Admin): Promise<void> {
   // #region change
   const { version } = await admin.policy()
   await admin.changePolicy({
