@@ -1,7 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import type { AuditRecord } from '../../packages/edge/src/audit/records.ts'
+import { type AuditRecord, Records } from '../../packages/edge/src/audit/records.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
 import { makeToken } from './client.ts'
@@ -74,6 +74,21 @@ test('refusals are one row for a user, an action and a minute, with their count,
   expect(await audit('?outcome=refused&user=ana')).toEqual([])
 })
 
+test('a storm of refusals costs few rows', async () => {
+  const now = Date.now()
+  vi.spyOn(Date, 'now').mockReturnValue(now)
+  onTestFinished(() => void vi.restoreAllMocks())
+  await here.setPolicy({ rules: LOGGED })
+  const bo = await here.greeted(topic, 'bo')
+  const [added, rewritten] = [vi.spyOn(Records.prototype, 'add'), vi.spyOn(Records.prototype, 'setCount')]
+
+  for (let i = 1; i <= 1_000; i++) await bo.subscribe('now', { subscription: i })
+
+  expect(added).toHaveBeenCalledTimes(1)
+  expect(rewritten.mock.calls.length).toBeLessThanOrEqual(10)
+  expect((await audit()).map(brief)).toEqual([['bo', 'subscribe', 'refused', 1_000]])
+})
+
 test('frames that nobody decides about are not recorded', async () => {
   await here.setPolicy({ rules: LOGGED })
   const early = await here.open(topic, 'cy')
@@ -131,8 +146,7 @@ test('a topic without such a rule has no table for it', async () => {
 
 test('pages of the audit lead through all of it, and the bound holds', async () => {
   const ROWS = 10_600
-  await runInDurableObject(stub(), async (object) => {
-    const { Records } = await import('../../packages/edge/src/audit/records.ts')
+  await runInDurableObject(stub(), (object) => {
     const records = new Records((object as unknown as { ctx: { storage: { sql: SqlStorage } } }).ctx.storage.sql)
     for (let i = 1; i <= ROWS; i++)
       records.add({ at: i, who: 'ana', what: 'publish', object: 'x', outcome: 'allowed', reason: '', count: 1 })
@@ -198,6 +212,20 @@ test('acts are listed by user and outcome, and hold no token and no policy', asy
   ])
   expect(JSON.stringify(all)).not.toMatch(/eyJ|acl /)
   expect(token).toContain('eyJ')
+})
+
+test('nobody pushes out what others did: their refusals are counted, and their texts cut', async () => {
+  const now = Date.now()
+  vi.spyOn(Date, 'now').mockReturnValue(now)
+  onTestFinished(() => void vi.restoreAllMocks())
+  await here.setPolicy({ rules: 'acl allow all all topic name="elsewhere"' })
+
+  for (let i = 0; i < 40; i++)
+    await here.call(`PUT /access/topics/${'x'.repeat(2_000)}${i}`, { rules: '', ifVersion: 0 }, 'pest')
+  const { acts } = (await here.call('GET /audit?user=pest')).body as unknown as { acts: AuditRecord[] }
+
+  expect(acts.map(brief)).toEqual([['pest', 'set access', 'refused', 40]])
+  expect(acts[0]?.object).toHaveLength(512)
 })
 
 test.each(['?limit=0', '?limit=x', '?before=-1', '?outcome=perhaps', '?other=1'])(

@@ -5,6 +5,9 @@ import { copyFor } from '../access/edge-policy.ts'
 import { Judge, type Layer } from '../access/judge.ts'
 import { layerOf, revokedOf } from '../access/news.ts'
 import { type Visitor, visitorOf } from '../access/visitor.ts'
+import type { Capability } from '../acl/authority.ts'
+import { matchLevels } from '../acl/levels.ts'
+import { SEPARATOR } from '../acl/vocabulary.ts'
 import { addressOf } from '../auth/address.ts'
 import { isRoot } from '../auth/admins.ts'
 import { mayConnect } from '../auth/origin.ts'
@@ -62,7 +65,8 @@ export async function mayCall(actor: Actor, need: Need, topic: string | undefine
 /** What the actor has to give away: an administrator everything, but no more than the token is good for. */
 export async function heldBy(actor: Actor, topic: string | undefined, env: Env): Promise<Held> {
   const { capabilities } = actor.visitor
-  if (isAdmin(actor)) return capabilities ? { capabilities } : EVERYTHING
+  if (isAdmin(actor) && !capabilities) return EVERYTHING
+  if (isAdmin(actor) && capabilities) return topic === undefined ? { capabilities } : goodFor(capabilities, topic)
   if (topic === undefined) return { mask: 0, wholeHistory: false }
   const judge = await judgeOf(topic, env)
   if (judge.isVoid(actor.visitor)) return { mask: 0, wholeHistory: false }
@@ -70,6 +74,13 @@ export async function heldBy(actor: Actor, topic: string | undefined, env: Env):
   // Whoever holds something within limits cannot give it to others without.
   const limited = Object.keys(limits).reduce((bits, action) => bits | RIGHTS[action as Right], 0)
   return { mask: mask & ~limited, wholeHistory: history?.from === 'all' }
+}
+
+function goodFor(capabilities: readonly Capability[], topic: string): Held {
+  const able = capabilities.filter(
+    ({ object, name }) => object === 'topic' && matchLevels(name, topic.split(SEPARATOR)),
+  )
+  return { mask: able.reduce((bits, { mask }) => bits | mask, 0), wholeHistory: true }
 }
 
 /** The topic's own rules count, too. */

@@ -29,7 +29,7 @@ class Denials {
   }
 
   record(record: AuditRecord): void {
-    const key = JSON.stringify([record.who, record.object, record.reason])
+    const key = JSON.stringify([record.who, record.what, record.reason])
     const known = this.#records.get(key)
     if (known) this.#records.set(key, { ...known, count: known.count + record.count })
     else if (this.#records.size < DENIALS.recorded) this.#records.set(key, record)

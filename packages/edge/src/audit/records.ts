@@ -1,5 +1,10 @@
-/** Rows of one place: of a topic, or of the deployment. The oldest go, so many at a time. */
-const RECORDS = { rows: 10_000, rotatedAtOnce: 500, reasonChars: 200 } as const
+const RECORDS = {
+  /** Of one place: a topic, or the deployment. The oldest go, so many at a time. */
+  rows: 10_000,
+  rotatedAtOnce: 500,
+  /** Longer texts are cut: an issuer, or the name of a topic that is none, may have any length. */
+  textChars: 512,
+} as const
 
 export const OUTCOMES = ['done', 'allowed', 'refused'] as const
 
@@ -53,11 +58,7 @@ export class Records {
       .exec(
         'insert into record values (null, ?, ?, ?, ?, ?, ?, ?) returning id',
         at,
-        who,
-        what,
-        object,
-        outcome,
-        reason.slice(0, RECORDS.reasonChars),
+        ...[who, what, object, outcome, reason].map((text) => text.slice(0, RECORDS.textChars)),
         count,
       )
       .toArray()
@@ -72,12 +73,17 @@ export class Records {
 
   /** Newest first. */
   list({ before, limit, who, outcome }: RecordQuery): RecordRow[] {
-    this.#make()
+    if (!this.#isThere && !this.#find()) return []
     const where = ['id < ?', ...(who === undefined ? [] : ['who = ?']), ...(outcome ? ['outcome = ?'] : [])]
     const values = [before, ...(who === undefined ? [] : [who]), ...(outcome ? [outcome] : []), limit]
     return this.#sql
       .exec(`select * from record where ${where.join(' and ')} order by id desc limit ?`, ...values)
       .toArray() as unknown as RecordRow[]
+  }
+
+  #find(): boolean {
+    this.#isThere = this.#sql.exec("select 1 from sqlite_master where name = 'record'").toArray().length > 0
+    return this.#isThere
   }
 
   #make(): void {

@@ -10,7 +10,8 @@ interface Window {
 }
 
 /**
- * Refusals are counted: one row for each who, what and why in a minute. The row is written anew when its count has doubled, and before
+ * Refusals are counted: one row for each who, what and why in a minute, which names what was asked for first. So nobody pushes out what others
+ * did by asking for more. The row is written anew when its count has doubled, and before
  * somebody reads it, so a storm of refusals costs few rows; what a lost memory takes along is less than half of a count.
  */
 export class Refusals {
@@ -22,8 +23,8 @@ export class Refusals {
   }
 
   add(record: AuditRecord): void {
-    const { at: now, who, what, object, reason, count } = record
-    const key = JSON.stringify([who, what, object, reason])
+    const { at: now, who, what, reason, count } = record
+    const key = JSON.stringify([who, what, reason])
     const at = now - (now % REFUSALS.windowMs)
     const known = this.#open.get(key)
     if (known?.at === at) {

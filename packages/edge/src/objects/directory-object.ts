@@ -151,7 +151,8 @@ export class DirectoryObject extends DurableObject<Env> {
   // ---- what was done
 
   record(record: AuditRecord): void {
-    this.#records.add(record)
+    if (record.outcome === 'refused') this.#refusals.add(record)
+    else this.#records.add(record)
   }
 
   records(query: RecordQuery): RecordRow[] {
@@ -171,7 +172,7 @@ export class DirectoryObject extends DurableObject<Env> {
         count,
       )
     this.#sql.exec('delete from denial where at < ?', now - DENIALS_KEPT_MS)
-    for (const record of records) this.#refusals.add(record)
+    for (const record of records) this.record(record)
   }
 
   /** Newest first. */
