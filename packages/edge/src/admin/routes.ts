@@ -2,28 +2,26 @@ import { RIGHTS } from '@messkit/sdk/broker'
 import { type Fault, fault } from '@messkit/sdk/protocol'
 import { type Context, Hono } from 'hono'
 import * as v from 'valibot'
-import { digestOf } from '../access/digest.ts'
-import { mentionedGroups, NOTHING, PolicyDocument, readPolicy } from '../access/document.ts'
+import { mentionedGroups, NOTHING, type PolicyDocument, readPolicy } from '../access/document.ts'
 import { copyFor } from '../access/edge-policy.ts'
 import { Judge, NO_LAYER } from '../access/judge.ts'
 import { layerOf, type News, revokedOf } from '../access/news.ts'
 import { visitorOf } from '../access/visitor.ts'
 import { Ask } from '../acl/ask.ts'
 import { lint } from '../acl/lint.ts'
-import { isAction, OBJECT_KINDS } from '../acl/vocabulary.ts'
 import { whoIs } from '../audit/decision.ts'
 import { countDenial } from '../audit/denials.ts'
-import { OUTCOMES, type RecordQuery } from '../audit/records.ts'
 import { identityKey } from '../auth/identity-key.ts'
 import type { User } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { httpError } from '../http-error.ts'
 import { directoryOf, topicOf } from '../objects/stubs.ts'
 import { type Actor, enter, has, heldBy, mayCall } from './actor.ts'
+import { Change, digested, PatchChange, Question, queryOf, Whose } from './asked.ts'
 import { CALLS, type Call, type Need } from './calls.ts'
 import { givesOnlyHeld } from './held.ts'
 import { answered, isFault, readJson } from './http.ts'
-import { Patch, patched } from './patch.ts'
+import { patched } from './patch.ts'
 
 type Vars = { Bindings: Env; Variables: { actor: Actor } }
 type Asked = Context<Vars>
@@ -111,11 +109,13 @@ on('POST /explain', async (c) => {
 
 on('GET /audit', async (c) => {
   const directory = directoryOf(c.env)
-  const query = queryOf(c)
+  const query = queryOf(c.req.query())
   return { acts: await directory.records(query), denials: await directory.denials(query.limit) }
 })
 
-on('GET /audit/topics/:topic', async (c, topic) => ({ acts: await topicOf(c.env, topic).records(queryOf(c)) }))
+on('GET /audit/topics/:topic', async (c, topic) => ({
+  acts: await topicOf(c.env, topic).records(queryOf(c.req.query())),
+}))
 
 // ---- who may, and what is recorded of it
 
@@ -194,52 +194,4 @@ async function setAccess(
   const held = await heldBy(c.var.actor, topic, c.env)
   if (!givesOnlyHeld(before, readPolicy(document), held)) return fault('not_held')
   return topicOf(c.env, topic).setOwnAccess(document, ifVersion)
-}
-
-// ---- what is asked
-
-function Text(chars: number) {
-  return v.pipe(v.string(), v.minLength(1), v.maxLength(chars))
-}
-
-const ifVersion = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const Change = v.strictObject({ ...PolicyDocument.entries, ifVersion })
-const PatchChange = v.strictObject({ ...Patch.entries, ifVersion })
-
-const Whose = v.variant('what', [
-  v.strictObject({ what: v.literal('token'), id: Text(256) }),
-  v.strictObject({ what: v.literal('user'), user: Text(256), issuer: v.optional(Text(512)) }),
-  v.strictObject({ what: v.literal('group'), group: Text(256) }),
-])
-
-/** As links and the directory know them. Without an issuer a user is one of the deployment's own. */
-async function digested(one: v.InferOutput<typeof Whose>, { TOKEN_ISSUER = '' }: Env) {
-  if (one.what === 'token') return { token: await digestOf(one.id) }
-  if (one.what === 'group') return { group: await digestOf(one.group) }
-  return { user: await identityKey(one.issuer ?? TOKEN_ISSUER, one.user) }
-}
-
-const Question = v.strictObject({
-  user: Text(256),
-  issuer: v.optional(Text(512)),
-  groups: v.optional(v.pipe(v.array(Text(256)), v.maxLength(64)), []),
-  address: v.optional(Text(45)),
-  action: v.pipe(v.string(), v.check(isAction)),
-  on: v.picklist(OBJECT_KINDS),
-  name: v.optional(Text(1_024)),
-})
-
-const AUDIT_PAGE = 200
-const Whole = v.pipe(v.string(), v.regex(/^\d{1,16}$/), v.transform(Number), v.safeInteger())
-
-const Query = v.strictObject({
-  before: v.optional(Whole),
-  limit: v.optional(v.pipe(Whole, v.minValue(1))),
-  user: v.optional(Text(1_024)),
-  outcome: v.optional(v.picklist(OUTCOMES)),
-})
-
-function queryOf(c: Asked): RecordQuery & { limit: number } {
-  const { before = Number.MAX_SAFE_INTEGER, limit = AUDIT_PAGE, user, outcome } = v.parse(Query, c.req.query())
-  return { before, limit: Math.min(limit, AUDIT_PAGE), who: user, outcome }
 }
