@@ -97,6 +97,8 @@ const GROUPS = [
       wrong_topic: 'Name the topic of the link’s address.',
       subscription_exists: 'Count subscriptions up; never use a number twice on a link.',
       unknown_subscription: 'Unsubscribe once.',
+      limit_reached:
+        'A publish: the SDK waits and sends again. A connection or a subscription: the SDK tries again; close what is not needed, or ask for a higher limit. The message names it.',
       too_many_subscriptions: 'Share one subscription between several readers of a topic.',
       too_many_links: 'The SDK tries again. Spread the audience over several topics.',
       internal:

@@ -74,6 +74,8 @@ const GROUPS = [
     limits: {
       linksPerTopic: { what: 'Open links of one topic; the platform’s own bound.', over: '`too_many_links`' },
       faultsPerLink: { over: '`too_many_faults`, and the link is closed' },
+      ratesPerTopic: { over: 'the one forgotten may publish as if they had not' },
+      keptRates: { over: 'the same, once the topic has slept' },
       tokenBytes: { what: 'A token, before base64url.', over: '`token_too_large`' },
     },
   },

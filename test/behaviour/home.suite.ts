@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { Identity } from '../../packages/sdk/src/broker/machine.ts'
+import type { Identity, UserLimits } from '../../packages/sdk/src/broker/machine.ts'
 import { ALL_RIGHTS } from '../../packages/sdk/src/broker/machine.ts'
 import { RIGHTS, type Right } from '../../packages/sdk/src/broker/rights.ts'
 import { splitLines } from '../../packages/sdk/src/protocol/answers.ts'
 import { LINE_BREAK } from '../../packages/sdk/src/protocol/codec.ts'
 import { makeCursor, parseCursor } from '../../packages/sdk/src/protocol/cursor.ts'
 import type { HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
+import type { PublishResult } from '../../packages/sdk/src/protocol/frames/publish.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import type { Stores } from '../../packages/sdk/src/store/store.suite.ts'
 import { StoreFull } from '../../packages/sdk/src/store/store.ts'
+import type { FrameClient } from '../support/frame-client.ts'
 import { Stage } from './stage.ts'
 
 const SECOND_MS = 1_000
@@ -18,6 +20,7 @@ const TIMEOUT_MS = 30_000
 const ANA = { key: 'issuer ana', user: 'ana', rights: ALL_RIGHTS }
 const BOB = { key: 'issuer bob', user: 'bob', rights: ALL_RIGHTS }
 const P = 'publisher_of_test'
+const Q = 'another_publisher'
 
 /** Large enough for a row of its own. */
 const ROW = 'r'.repeat(LIMITS.tailBytes + 1)
@@ -1238,6 +1241,200 @@ export function homeSuite(name: string, stores: Stores): void {
 
         expect(await client.refusal(client.requestAppend('b'))).toBe('forbidden')
         expect(client.closed).toBeUndefined()
+      })
+    })
+
+    describe('limits of a user', () => {
+      const limited = (limits: UserLimits, who: Identity = ANA): Identity => ({ ...who, limits })
+      const RATE = { rate: { count: 4, periodMs: 60_000 } }
+      const ask = (client: FrameClient, after: number, payloads: readonly unknown[], publisher = P) =>
+        client.requestPublish({ publisher, after, first: after + 1 }, payloads)
+      const refusalOf = async (client: FrameClient, id: number) =>
+        ((await client.answer(id)).error as { data: object } | undefined)?.data
+
+      promise('take of a frame what the rate allows, and the rest once it does', async (stage) => {
+        const client = await stage.connect({ identity: limited(RATE) })
+
+        const first = await client.result<PublishResult>(ask(client, 0, upTo(6)))
+        const tooSoon = await refusalOf(client, ask(client, 4, [4, 5]))
+        stage.nowMs += 14_999
+        const stillTooSoon = await refusalOf(client, ask(client, 4, [4, 5]))
+        stage.nowMs += 1
+        const one = await client.publish({ publisher: P, after: 4, first: 5 }, [4, 5])
+        stage.nowMs += 15_000
+        const last = await client.publish({ publisher: P, after: 5, first: 6 }, [5])
+
+        expect(first).toMatchObject({
+          fates: [
+            { fate: 'stored', first: 1, count: 4, offset: 0 },
+            { fate: 'unsent', first: 5, count: 2 },
+          ],
+          retryAfterMs: 15_000,
+        })
+        expect(tooSoon).toEqual({ code: 'limit_reached', retryable: true, retryAfterMs: 15_000 })
+        expect(stillTooSoon).toEqual({ code: 'limit_reached', retryable: true, retryAfterMs: 1 })
+        expect(one).toEqual([
+          { fate: 'stored', first: 5, count: 1, offset: 4 },
+          { fate: 'unsent', first: 6, count: 1 },
+        ])
+        expect(last).toMatchObject([{ fate: 'stored', offset: 5 }])
+        expect((await client.history()).messages).toEqual(upTo(6))
+      })
+
+      promise('say with the greeting how much may be on its way', async (stage) => {
+        const client = await stage.connect({ silent: true, identity: limited({ ...RATE, messageBytes: 1_000 }) })
+
+        const result = await client.result(client.request('hello', { versions: [1] }))
+
+        expect(result).toMatchObject({ limits: { publisherWindow: 4, messageBytes: 1_000 } })
+      })
+
+      promise('count a rate for a user and not for a link or a publisher, and for nobody else', async (stage) => {
+        const [one, other, bob] = [
+          await stage.connect({ identity: limited(RATE) }),
+          await stage.connect({ identity: limited(RATE) }),
+          await stage.connect({ identity: limited(RATE, BOB) }),
+        ]
+        await one.append('a', 'b', 'c', 'd')
+        one.leave()
+        const again = await stage.connect({ identity: limited(RATE) })
+
+        const codes = [
+          await other.refusal(ask(other, 0, ['e'], 'another_publisher')),
+          await again.refusal(ask(again, 0, ['e'], 'a_third_publisher')),
+        ]
+
+        expect(codes).toEqual(['limit_reached', 'limit_reached'])
+        expect(await bob.append('e')).toBe(4)
+      })
+
+      promise('let a repeat through that was paid for, however much is used up', async (stage) => {
+        const client = await stage.connect({ identity: limited(RATE) })
+        await client.publish({ publisher: P, after: 0, first: 1 }, ['a', 'b', 'c', 'd'])
+
+        const repeat = await client.publish({ publisher: P, after: 0, first: 1 }, ['a', 'b', 'c', 'd'])
+        const more = await client.publish({ publisher: P, after: 2, first: 3 }, ['c', 'd', 'e'])
+
+        expect(repeat).toEqual([{ fate: 'duplicate', first: 1, count: 4, offset: 0 }])
+        expect(more).toEqual([
+          { fate: 'duplicate', first: 3, count: 2, offset: 2 },
+          { fate: 'unsent', first: 5, count: 1 },
+        ])
+      })
+
+      promise('forget nothing over a sleep or a restart', async (stage) => {
+        const client = await stage.connect({ identity: limited(RATE) })
+        await client.append('a', 'b', 'c', 'd')
+
+        await stage.restart()
+        const after = await stage.connect({ identity: limited(RATE) })
+        const restarted = await after.refusal(ask(after, 0, ['e'], Q))
+        stage.nowMs += 15_000
+        await after.append('e')
+        await stage.hibernate()
+        const woken = await after.refusal(ask(after, 0, ['f'], Q))
+
+        expect([restarted, woken]).toEqual(['limit_reached', 'limit_reached'])
+      })
+
+      promise('survive a clock that is set back', async (stage) => {
+        const client = await stage.connect({ identity: limited(RATE) })
+        await client.append('a', 'b', 'c', 'd')
+
+        stage.nowMs -= DAY_MS
+        const refused = await refusalOf(client, ask(client, 0, ['e'], Q))
+
+        expect(refused).toEqual({ code: 'limit_reached', retryable: true, retryAfterMs: 15_000 })
+      })
+
+      promise(
+        'set a message aside that is larger than its user may publish, whatever stands before it',
+        async (stage) => {
+          const client = await stage.connect({ identity: limited({ messageBytes: 10 }) })
+          const other = await stage.connect({ identity: BOB })
+
+          const fates = await client.publish({ publisher: P, after: 0, first: 1 }, [
+            '12345678',
+            'ä34567',
+            '1234567é',
+            'd',
+          ])
+
+          expect(fates).toMatchObject([
+            { fate: 'stored', first: 1, count: 2 },
+            {
+              fate: 'refused',
+              first: 3,
+              count: 1,
+              code: 'message_too_large',
+              message: expect.stringContaining('10 bytes'),
+            },
+            { fate: 'unsent', first: 4, count: 1 },
+          ])
+          expect(await other.append('x'.repeat(100))).toBe(2)
+        },
+      )
+
+      promise('give a user so many subscriptions, on all links together', async (stage) => {
+        const two = limited({ subscriptions: 2 })
+        const [one, other, bob] = [
+          await stage.connect({ identity: two }),
+          await stage.connect({ identity: two }),
+          await stage.connect({ identity: limited({ subscriptions: 2 }, BOB) }),
+        ]
+        await one.subscribe('now')
+        await one.subscribe('now')
+        await bob.subscribe('now')
+
+        const here = await refusalOf(one, one.request('subscribe', { subscription: 3, from: 'now', window: 1 }))
+        const there = await refusalOf(other, other.request('subscribe', { subscription: 1, from: 'now', window: 1 }))
+        one.leave()
+        await other.subscribe('now')
+
+        expect(here).toEqual({ code: 'too_many_subscriptions', retryable: false })
+        // The other link may be one that its client has lost: that is no reason to give up.
+        expect(there).toMatchObject({ code: 'limit_reached', retryable: true, retryAfterMs: 5_000 })
+      })
+
+      promise('let a user read back so far, and tell the rest as a gap', async (stage) => {
+        const writer = await stage.connect({ identity: BOB })
+        await writer.append(...upTo(10))
+        const { epoch } = await writer.history()
+        const client = await stage.connect({ identity: limited({ depth: 3 }) })
+
+        const [start, last, cursor] = [
+          await client.subscribe('start'),
+          await client.subscribe({ last: 5 }),
+          await client.subscribe(makeCursor(epoch, 4)),
+        ]
+        await cursor.reaches(10)
+        const pages = [
+          await client.history(),
+          await client.history({ reverse: true }),
+          await client.history({ from: makeCursor(epoch, 1) }),
+        ]
+
+        expect([start, last, cursor].map(({ start: { cursor: at } }) => offsetOf(at))).toEqual([7, 7, 7])
+        expect(cursor.start.gap).toEqual({ from: 4, to: 7, reason: 'access' })
+        expect(pages.map(({ messages, more }) => [messages, more])).toEqual([
+          [[7, 8, 9], false],
+          [[7, 8, 9], false],
+          [[7, 8, 9], false],
+        ])
+        expect(pages[2]?.gap).toEqual({ from: 1, to: 7, reason: 'access' })
+      })
+
+      promise('that shrink keep back what is being replayed', async (stage) => {
+        const writer = await stage.connect({ identity: BOB })
+        await writer.append(...upTo(10))
+        const [reader, publisher] = [await stage.connect({ identity: ANA }), await stage.connect({ identity: ANA })]
+        await reader.subscribe('start', { window: 0 })
+
+        reader.judge(limited({ depth: 3 }))
+        publisher.judge(limited({ depth: 3 }))
+
+        expect(await reader.ended()).toMatchObject({ code: 4403 })
+        expect(publisher.closed).toBeUndefined()
       })
     })
 

@@ -56,8 +56,8 @@ export const MUTANTS: readonly Mutant[] = [
     'rewind(): void {\n    this.#next = Math.min(this.#start + 1, this.#entries.length)',
   ]),
   mutant('a refusal that consumes its number', `${BROKER}/journal.ts`, [
-    'if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))',
-    'if (lines.refused) { fates.push(...refusal(first, end, lines.count, lines.refused)); if (lines.refused.index === end) this.#publishers.record(key, { first: first + end, count: 1, offset: -1, at: this.#now }) }',
+    'if (end < lines.count) fates.push(...rest({ first, end, count: lines.count }, refused))',
+    'if (end < lines.count) { fates.push(...rest({ first, end, count: lines.count }, refused)); if (refused?.index === end) this.#publishers.record(key, { first: first + end, count: 1, offset: -1, at: this.#now }) }',
   ]),
   mutant('a refusal that blocks those behind it', `${CLIENT}/sending.ts`, [
     "if (this.#hold === 'note') this.#hold = 'answers'",

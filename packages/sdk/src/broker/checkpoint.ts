@@ -2,6 +2,7 @@ import type { Run } from '../protocol/frames/deliver.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Loaded } from '../store/store.ts'
 import { Publishers, type Span } from './publishers.ts'
+import { Rates } from './rates.ts'
 import { type Retention, type Segment, Segments } from './retention.ts'
 
 /**
@@ -9,6 +10,8 @@ import { type Retention, type Segment, Segments } from './retention.ts'
  * buckets, of which only changed ones are written, and one index row. What came after stands in the runs of the chunks.
  */
 export const INDEX_BUCKET = -1
+/** Who has published how much lately. Written on its own, and not with each checkpoint. */
+export const RATES_BUCKET = LIMITS.checkpointBuckets
 
 /** `next`, `bytes` and `at` are offset, byte position and newest time at the checkpoint. */
 interface Index {
@@ -65,6 +68,7 @@ export function bucketOf(key: string): number {
 /** What a log knows besides its rows, rebuilt from a checkpoint and the chunks behind it. */
 export interface Recovered {
   readonly publishers: Publishers
+  readonly rates: Rates
   readonly segments: Segments
   readonly dirty: Set<number>
   readonly head: number
@@ -76,8 +80,13 @@ export interface Recovered {
 export function recover({ checkpoint, heads }: Loaded, retention: Retention): Recovered {
   const index = indexOf(checkpoint)
   const publishers = new Publishers()
+  const rates = new Rates()
   for (const [bucket, text] of checkpoint) {
     if (bucket === INDEX_BUCKET) continue
+    if (bucket === RATES_BUCKET) {
+      rates.restore(text)
+      continue
+    }
     for (const [key, last, at, spans] of JSON.parse(text) as StoredMark[]) {
       publishers.restore(key, {
         last,
@@ -108,5 +117,5 @@ export function recover({ checkpoint, heads }: Loaded, retention: Retention): Re
     head = chunk.next
     bytes = chunk.start + chunk.size
   }
-  return { publishers, segments, dirty, head, bytes, at }
+  return { publishers, rates, segments, dirty, head, bytes, at }
 }

@@ -1,13 +1,16 @@
-import type { Fault } from '../protocol/error-codes.ts'
-import type { Fate } from '../protocol/frames/publish.ts'
+import { type Fault, fault } from '../protocol/error-codes.ts'
+import type { Fate, PublishResult } from '../protocol/frames/publish.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Lines, PublishRequest } from '../protocol/requests.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import type { Chunk, ChunkHead, Commit, Loaded } from '../store/store.ts'
 import { Appender } from './appender.ts'
-import { bucketOf, recover, writeBuckets, writeIndex } from './checkpoint.ts'
+import { bucketOf, RATES_BUCKET, recover, writeBuckets, writeIndex } from './checkpoint.ts'
+import type { Identity } from './machine.ts'
+import { firstOversized } from './oversized.ts'
 import { Publishers } from './publishers.ts'
 import { cutLines } from './range.ts'
+import type { Rates } from './rates.ts'
 import type { Retention, Segments } from './retention.ts'
 import type { Allowed } from './rights.ts'
 
@@ -24,6 +27,7 @@ export interface Entry {
  */
 export class Journal {
   readonly #publishers: Publishers
+  readonly #rates: Rates
   readonly #segments: Segments
   readonly #appender: Appender
   #dirty: Set<number>
@@ -33,8 +37,9 @@ export class Journal {
   #now: number
 
   constructor(loaded: Loaded, retention: Retention) {
-    const { publishers, segments, dirty, head, bytes, at } = recover(loaded, retention)
+    const { publishers, rates, segments, dirty, head, bytes, at } = recover(loaded, retention)
     this.#publishers = publishers
+    this.#rates = rates
     this.#segments = segments
     this.#dirty = dirty
     this.#chunksSinceCheckpoint = loaded.heads.length
@@ -76,17 +81,31 @@ export class Journal {
     this.#now = Math.max(this.#now, nowMs)
   }
 
-  /** The fates of a frame's messages, once the next commit is durable, or why none of them can be taken. */
-  accept(_: Allowed<'publish'>, user: string, { params, lines }: PublishRequest): Fate[] | Fault {
+  /**
+   * The fates of a frame's messages, once the next commit is durable, or why none of them can be taken.
+   * @param nowMs by it rates are counted: unlike the log's own time it may go back, and then goes on from there
+   */
+  accept(
+    _: Allowed<'publish'>,
+    { key: user, limits = {} }: Identity,
+    { params, lines }: PublishRequest,
+    nowMs: number,
+  ): Omit<PublishResult, 'epoch'> | Fault {
     const { publisher, after, first, ids, keys } = params
     const key = Publishers.key(user, publisher)
     const verdict = this.#publishers.check(key, { after, first, count: lines.count })
     if ('code' in verdict) return verdict
     const { repeats } = verdict
-    const end = Math.max(repeats, lines.refused?.index ?? lines.count)
+    const { rate, messageBytes } = limits
+    const refused = messageBytes === undefined ? lines.refused : firstOversized(lines, messageBytes)
+    const good = Math.max(repeats, refused?.index ?? lines.count)
+    // Repeats were paid for when they were stored.
+    const end = rate ? Math.min(good, repeats + this.#rates.room(user, rate, nowMs)) : good
+    if (end === 0 && good > 0 && rate) return tooOften(this.#rates.waitMs(user, rate, { count: good, nowMs }))
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(key, first, repeats) : []
     if (end > repeats) {
       const count = end - repeats
+      if (rate) this.#rates.spend(user, rate, { count, nowMs })
       const offset = this.#appender.head
       const whole = count === lines.count
       const body = whole ? lines.body : cutLines(lines.body, repeats, end)
@@ -108,8 +127,10 @@ export class Journal {
     }
     // What stands behind a refused message is not looked at: if it were stored, a client that dies before it has noted the refusal
     // would be told that the refused one is a repeat.
-    if (lines.refused) fates.push(...refusal(first, end, lines.count, lines.refused))
-    return fates
+    if (end < lines.count) fates.push(...rest({ first, end, count: lines.count }, refused))
+    return rate && end < good
+      ? { fates, retryAfterMs: this.#rates.waitMs(user, rate, { count: good - end, nowMs }) }
+      : { fates }
   }
 
   /** Everything taken in since the last seal as one commit. */
@@ -121,8 +142,17 @@ export class Journal {
     this.#chunksSinceCheckpoint += append.length
     this.#bytesSinceCheckpoint += headBytes(append)
     const checkpoint = trimming || this.#checkpointDue() || this.#segments.excess(this.#now) >= LIMITS.trimSegments
+    const written = checkpoint ? this.#checkpoint() : undefined
+    const rates = this.#rates.write()
     return {
-      write: { ...(replaceTail && { replaceTail }), append, ...(checkpoint && this.#checkpoint()) },
+      write: {
+        ...(replaceTail && { replaceTail }),
+        append,
+        ...written,
+        ...(rates !== undefined && {
+          checkpoint: [...(written?.checkpoint ?? []), [RATES_BUCKET, rates]],
+        }),
+      },
       fresh,
       bytes,
     }
@@ -156,17 +186,22 @@ export class Journal {
   }
 }
 
-/** Fates from position `end` of a frame on, where a payload of it cannot be stored. One among the repeats was stored once and is no matter. */
-function refusal(
-  first: number,
-  end: number,
-  count: number,
-  { index, fault: { code, message } }: NonNullable<Lines['refused']>,
-): Fate[] {
-  const refused = index === end ? 1 : 0
-  const fates: Fate[] = refused ? [{ fate: 'refused', first: first + end, count: 1, code, message }] : []
-  const unsent = count - end - refused
-  return unsent > 0 ? [...fates, { fate: 'unsent', first: first + end + refused, count: unsent }] : fates
+/**
+ * Fates from position `end` of a frame on, where a payload of it cannot be stored, or cannot now. A refused one among the repeats was stored
+ * once and is no matter; one that the rate has not reached is looked at when it comes again.
+ */
+function rest({ first, end, count }: { first: number; end: number; count: number }, refused: Lines['refused']): Fate[] {
+  const fates: Fate[] = []
+  if (refused?.index === end) {
+    const { code, message } = refused.fault
+    fates.push({ fate: 'refused', first: first + end, count: 1, code, message })
+  }
+  const at = end + fates.length
+  return at < count ? [...fates, { fate: 'unsent', first: first + at, count: count - at }] : fates
+}
+
+function tooOften(retryAfterMs: number): Fault {
+  return { ...fault('limit_reached', 'limit-rate: the user has published as much as the policy allows'), retryAfterMs }
 }
 
 function headBytes(heads: readonly ChunkHead[]): number {

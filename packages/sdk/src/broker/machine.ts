@@ -52,6 +52,25 @@ export interface Identity {
   readonly rights: number
   /** With the right to history: offset of the first message that it covers. */
   readonly historyFrom?: number
+  readonly limits?: UserLimits
+}
+
+/** Of what somebody may do only so much. What is left out is bounded by `LIMITS` alone. */
+export interface UserLimits {
+  /** Messages published, by this user on all links to the topic together. */
+  readonly rate?: Rate
+  /** One payload as JSON text in UTF-8. */
+  readonly messageBytes?: number
+  /** Subscriptions, of this user on all links to the topic together. */
+  readonly subscriptions?: number
+  /** How many of the newest messages may be read back. */
+  readonly depth?: number
+}
+
+/** So many at once, and so many per period after that; both from 1 on. */
+export interface Rate {
+  readonly count: number
+  readonly periodMs: number
 }
 
 /** Every bit of `RIGHTS`, and those to come. */

@@ -51,5 +51,11 @@ const FORBIDDEN = fault('forbidden')
 /** Whether something that could be read with the rights from before cannot be with these. */
 export function readsLess(before: Identity, after: Identity): boolean {
   const lost = before.rights & ~after.rights
-  return (lost & (RIGHTS.subscribe | RIGHTS.history)) !== 0 || (after.historyFrom ?? 0) > (before.historyFrom ?? 0)
+  return (
+    (lost & (RIGHTS.subscribe | RIGHTS.history)) !== 0 ||
+    (after.historyFrom ?? 0) > (before.historyFrom ?? 0) ||
+    depthOf(after) < depthOf(before)
+  )
 }
+
+const depthOf = ({ limits }: Identity): number => limits?.depth ?? Number.POSITIVE_INFINITY

@@ -24,6 +24,9 @@ export interface TopicLogOptions {
   readonly term?: number
 }
 
+/** How long it takes, at least, until another link of the same user may be gone. */
+const CROWDED_MS = 5_000
+
 interface Link {
   identity: Identity
   greeted: boolean
@@ -58,6 +61,8 @@ export class TopicLog {
   readonly #journal: Journal
   readonly #subscriptions: Subscriptions
   readonly #links = new Map<number, Link>()
+  /** The links of each user. */
+  readonly #users = new Map<string, Set<number>>()
   readonly #histories = new Map<number, HistoryRead>()
 
   #answers: Answer[] = []
@@ -112,6 +117,7 @@ export class TopicLog {
     const history = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
     const abandoned = new Allowance(LIMITS.abandonedBytes, LIMITS.abandonedBytesPerSecond)
     this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, history, abandoned })
+    this.#users.set(identity.key, (this.#users.get(identity.key) ?? new Set()).add(link))
     // Time went on while it was out of memory, and the alarm that ends it may come only after what woke the log.
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'))
     const effects: LogEffect[] = []
@@ -124,6 +130,12 @@ export class TopicLog {
   }
 
   #forget(link: number): void {
+    const key = this.#links.get(link)?.identity.key
+    if (key !== undefined) {
+      const links = this.#users.get(key)
+      links?.delete(link)
+      if (links?.size === 0) this.#users.delete(key)
+    }
     this.#links.delete(link)
     this.#subscriptions.removeLink(link)
   }
@@ -185,7 +197,7 @@ export class TopicLog {
           ...this.#remember(link),
         ]
       case 'publish':
-        return this.#publish(link, from, frame)
+        return this.#publish(link, from, frame, nowMs)
       case 'history':
         return this.#history(link, from, frame.id, frame.params, nowMs)
     }
@@ -210,7 +222,7 @@ export class TopicLog {
     const { heartbeatMs } = this.#options
     const result = {
       version: PROTOCOL.current,
-      limits: announced(),
+      limits: announced(from.identity),
       nowMs,
       features: [],
       ...(heartbeatMs !== undefined && { heartbeatMs }),
@@ -248,16 +260,16 @@ export class TopicLog {
 
   // ---- publish
 
-  #publish(link: number, { identity }: Link, request: PublishRequest): LogEffect[] {
+  #publish(link: number, { identity }: Link, request: PublishRequest, nowMs: number): LogEffect[] {
     const { id, lines } = request
     const may = authorize(identity, 'publish')
     if ('code' in may) return answerError(link, id, may)
     if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
       return answerError(link, id, busy('more than undurableBytes waits to become durable', 100))
     }
-    const fates = this.#journal.accept(may, identity.key, request)
-    if ('code' in fates) return answerError(link, id, fates)
-    return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, fates }) })
+    const accepted = this.#journal.accept(may, identity, request, nowMs)
+    if ('code' in accepted) return answerError(link, id, accepted)
+    return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, ...accepted }) })
   }
 
   /** What is held in memory until it is durable: messages, and what will be said about them. */
@@ -312,8 +324,8 @@ export class TopicLog {
     const may = authorize(identity, 'subscribe')
     if ('code' in may) return answerError(link, id, may)
     if (this.#subscriptions.has(link, subscription)) return answerError(link, id, fault('subscription_exists'))
-    if (this.#subscriptions.count(link) >= LIMITS.subscriptionsPerLink)
-      return answerError(link, id, fault('too_many_subscriptions'))
+    const crowded = this.#crowded(link, identity)
+    if (crowded) return answerError(link, id, crowded)
     if (abandoned.exhausted(nowMs))
       return answerError(link, id, busy('subscriptions were given up with abandonedBytes unhandled', 1_000))
     const { next, gap } = this.#start(from, this.#bound(identity))
@@ -323,6 +335,32 @@ export class TopicLog {
       ...this.#remember(link),
       ...effects,
     ]
+  }
+
+  /**
+   * A link may be half open, and its user come back on another one: what holds the user up there may soon be gone, so that is no reason to
+   * refuse for good. What this link holds itself is one.
+   */
+  #crowded(link: number, { key, limits }: Identity): Fault | undefined {
+    const most = limits?.subscriptions ?? Number.POSITIVE_INFINITY
+    const here = this.#subscriptions.count(link)
+    if (here >= LIMITS.subscriptionsPerLink) return fault('too_many_subscriptions')
+    if (here >= most)
+      return fault('too_many_subscriptions', `limit-subscriptions: the policy allows this user ${most} at this topic`)
+    if (most === Number.POSITIVE_INFINITY) return undefined
+    let held = 0
+    for (const other of this.#users.get(key) ?? []) {
+      held += this.#subscriptions.count(other)
+      if (held >= most)
+        return {
+          ...fault(
+            'limit_reached',
+            `limit-subscriptions: the policy allows this user ${most} at this topic, on all links`,
+          ),
+          retryAfterMs: CROWDED_MS,
+        }
+    }
+    return undefined
   }
 
   #unsubscribe(link: number, { abandoned }: Link, id: number, params: Params<'unsubscribe'>): LogEffect[] {
@@ -345,7 +383,9 @@ export class TopicLog {
   /** Offset before which a link may not read, wherever the log itself begins. */
   #bound(identity: Identity): number {
     if ('code' in authorize(identity, 'history')) return this.#durableHead
-    return Math.min(identity.historyFrom ?? 0, this.#durableHead)
+    const { historyFrom = 0, limits } = identity
+    const depth = limits?.depth ?? this.#durableHead
+    return Math.min(Math.max(historyFrom, this.#durableHead - depth), this.#durableHead)
   }
 
   /** Offset of the first message that is served. A commit in flight may leave less than all that is durable; its own messages are not yet there. */
@@ -448,6 +488,12 @@ function expired({ expiresAt }: Identity, nowMs: number): boolean {
   return expiresAt !== undefined && expiresAt <= nowMs
 }
 
-function announced(): AnnouncedLimits {
-  return Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, LIMITS[name]])) as AnnouncedLimits
+/** Whoever may publish little at once is told so: what goes over it would come back, and be sent again. */
+function announced({ limits: { rate, messageBytes } = {} }: Identity): AnnouncedLimits {
+  const all = Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, LIMITS[name]])) as AnnouncedLimits
+  return {
+    ...all,
+    ...(rate && { publisherWindow: Math.min(rate.count, all.publisherWindow) }),
+    ...(messageBytes !== undefined && { messageBytes: Math.min(messageBytes, all.messageBytes) }),
+  }
 }

@@ -23,8 +23,8 @@ interface Sent {
 }
 
 /**
- * The publish frames of a session that are on their way. Fates count in order. After a refusal, or when a frame was turned away,
- * nothing more is sent until every answer is in (and the refusal recorded); then everything unsettled is sent again.
+ * The publish frames of a session that are on their way. Fates count in order. After a refusal, or when a frame or its end was turned
+ * away, nothing more is sent until every answer is in (and the refusal recorded); then everything unsettled is sent again.
  */
 export class Sending {
   readonly #line: Line
@@ -122,7 +122,7 @@ export class Sending {
     this.#chars -= sent.batch.body.length
   }
 
-  #answered(sent: Sent, { epoch, fates }: PublishResult): void {
+  #answered(sent: Sent, { epoch, fates, retryAfterMs }: PublishResult): void {
     this.#done(sent)
     const publisher = this.#publisher()
     // What a publisher that was given up had on its way is set aside already.
@@ -133,6 +133,7 @@ export class Sending {
         if (fates.some(({ fate }) => fate === 'refused')) this.#hold = 'note'
         this.#line.emit({ name: 'fates', epoch, fates })
       }
+      this.#pause(retryAfterMs)
     }
     this.flush()
   }
@@ -155,9 +156,16 @@ export class Sending {
         this.#hold = 'note'
         this.#line.emit({ name: 'fates', epoch: '', fates: [{ fate: 'refused', first, count, code, message }] })
       } else this.#holdForAnswers()
-      if (retryAfterMs !== undefined) this.#holdUntil = this.#line.now + retryAfterMs
+      this.#pause(retryAfterMs)
     }
     this.flush()
+  }
+
+  /** The home says when what it did not take is worth sending again. */
+  #pause(ms: number | undefined): void {
+    if (ms === undefined) return
+    this.#holdForAnswers()
+    this.#holdUntil = this.#line.now + ms
   }
 
   #holdForAnswers(): void {

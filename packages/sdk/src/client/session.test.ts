@@ -228,3 +228,81 @@ describe('a frame that is turned away as such', () => {
     })
   })
 })
+
+describe('a user who may not publish as fast', () => {
+  const limited = {
+    code: 1,
+    message: 'limit-rate',
+    data: { code: 'limit_reached', retryable: true, retryAfterMs: 700 },
+  }
+  const partly = {
+    epoch: '0mi8zq4k0abcdefg',
+    fates: [
+      { fate: 'stored', first: 1, count: 2, offset: 0 },
+      { fate: 'unsent', first: 3, count: 2 },
+    ],
+    retryAfterMs: 500,
+  }
+  /** What the newest publish frame among the effects carries. */
+  const carried = (effects: readonly SessionEffect[]) => {
+    const text = effects.flatMap((effect) => (effect.name === 'send' ? [effect.text] : [])).at(-1) ?? '{}'
+    const { id, params } = JSON.parse(text) as { id: number; params?: { first: number; messages: unknown[] } }
+    return { id, first: params?.first, messages: params?.messages }
+  }
+  /** What becomes of messages is carried out by others. */
+  const hear = (frame: object): SessionEffect[] => {
+    const effects = stage.hear(frame)
+    for (const effect of effects)
+      if (effect.name === 'fates') for (const fate of effect.fates) stage.publisher.settle(fate)
+    return effects
+  }
+  const after = (ms: number): SessionEffect[] => {
+    stage.nowMs += ms
+    return stage.tell({ name: 'due' })
+  }
+
+  it('sends again what was not taken, no sooner than it was told to, in order, and sets nothing aside', () => {
+    for (const line of ['1', '2', '3', '4']) stage.publish(line)
+    const first = carried(stage.connect())
+
+    const taken = hear({ id: first.id, result: partly })
+    const early = after(499)
+    const second = carried(after(1))
+    const refused = hear({ id: second.id, error: limited })
+    const more = stage.publish('5')
+    const tooEarly = after(699)
+    const third = carried(after(1))
+
+    expect([first, second, third].map(({ first: at, messages }) => [at, messages])).toEqual([
+      [1, [1, 2, 3, 4]],
+      [3, [3, 4]],
+      [3, [3, 4, 5]],
+    ])
+    expect([...taken, ...early, ...refused, ...more, ...tooEarly].filter(({ name }) => name === 'send')).toEqual([])
+    expect(stage.effects.some(({ name }) => name === 'publisher-lost')).toBe(false)
+    expect(stage.publisher.list().map(({ line }) => line)).toEqual(['3', '4', '5'])
+  })
+
+  it('lets nothing behind it overtake what was not taken', () => {
+    stage.publish('1')
+    stage.publish('2')
+    const first = carried(stage.connect())
+    const behind = carried(stage.publish('3'))
+
+    // The answer to what was stored waits for the disk, a refusal does not.
+    hear({ id: behind.id, error: { code: 1, message: 'gap', data: { code: 'sequence_gap', retryable: true } } })
+    hear({
+      id: first.id,
+      result: {
+        ...partly,
+        fates: [
+          { fate: 'stored', first: 1, count: 1, offset: 0 },
+          { fate: 'unsent', first: 2, count: 1 },
+        ],
+      },
+    })
+    const again = carried(after(500))
+
+    expect([again.first, again.messages]).toEqual([2, [2, 3]])
+  })
+})

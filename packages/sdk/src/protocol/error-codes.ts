@@ -99,7 +99,7 @@ export const ERRORS = {
   },
   too_many_subscriptions: {
     number: 1106,
-    meaning: 'The link has subscriptionsPerLink subscriptions already',
+    meaning: 'The link has subscriptionsPerLink subscriptions already, or as many as the policy allows',
     retryable: false,
     http: 429,
   },
@@ -112,7 +112,12 @@ export const ERRORS = {
   },
 
   // Messages
-  message_too_large: { number: 1201, meaning: 'The payload is larger than messageBytes', retryable: false, http: 413 },
+  message_too_large: {
+    number: 1201,
+    meaning: 'The payload is larger than messageBytes, or than the policy allows',
+    retryable: false,
+    http: 413,
+  },
   too_deep: { number: 1202, meaning: 'The payload is nested deeper than payloadDepth', retryable: false, http: 400 },
   bad_payload: {
     number: 1203,
@@ -145,6 +150,14 @@ export const ERRORS = {
     retryable: true,
     http: 503,
     close: 4008,
+  },
+
+  limit_reached: {
+    number: 1209,
+    meaning: 'The user has as much of it as the policy allows; try again later',
+    retryable: true,
+    http: 429,
+    close: 4012,
   },
 
   // Who

@@ -53,4 +53,9 @@ export const LIMITS = {
   sweepMs: 3_600_000,
 
   linksPerTopic: 32_768,
+
+  /** Users of a topic whose rate of publishing is known; beyond it, who has been silent for longest is forgotten. */
+  ratesPerTopic: 16_384,
+  /** Those of them that a sleep or a restart does not forget: they are written with every commit that changes one. */
+  keptRates: 256,
 } as const

@@ -23,7 +23,7 @@ export const PublishParams = v.object({
 /**
  * What became of `count` messages from sequence `first` on. `stored`: durable at `offset`. `duplicate`: stored before, at
  * `offset` as far as it is remembered. `refused`: not stored, for the reason `code`; nothing behind it in the frame was looked
- * at, and comes back as `unsent`.
+ * at, and comes back as `unsent`. So does what its user may not publish yet.
  */
 export const Fate = v.object({
   fate: v.picklist(['stored', 'duplicate', 'refused', 'unsent']),
@@ -33,7 +33,12 @@ export const Fate = v.object({
   code: v.optional(v.string()),
   message: v.optional(v.string()),
 })
-export const PublishResult = v.object({ epoch: v.string(), fates: v.array(Fate) })
+export const PublishResult = v.object({
+  epoch: v.string(),
+  fates: v.array(Fate),
+  /** The user may not publish as fast: what came back as `unsent` is worth sending again after this long. */
+  retryAfterMs: v.optional(Positive),
+})
 
 export type Ids = v.InferOutput<typeof Ids>
 export type PublishParams = v.InferOutput<typeof PublishParams>
