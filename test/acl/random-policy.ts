@@ -175,7 +175,7 @@ function nativeLimit(random: Random, action: string): string {
     subscribe: `limit-subscriptions=${random.below(3)}`,
     history: `limit-depth=${random.below(8)} from=${random.pick(['all', 'grant'])}`,
     connect: `limit-connections=${random.below(4)}`,
-    enqueue: `limit-rate=${random.below(9)}/s`,
+    enqueue: `limit-rate=${1 + random.below(9)}/s`,
     all: 'limit-bytes=100',
   }
   return limits[action] ?? ''

@@ -239,7 +239,7 @@ test('one bad line refuses the whole change, a failing test too, and so does a c
   const late = await admin('PUT', 'policy', { rules: '', ifVersion: version + 7 })
 
   const unkept = await admin('PUT', 'policy', {
-    rules: 'acl allow all publish topic limit-rate=10/s\nacl allow owner all topic',
+    rules: 'acl allow owner publish topic\nacl allow owner all topic',
     ifVersion: version,
   })
 

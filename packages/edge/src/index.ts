@@ -1,6 +1,7 @@
 import { app } from './app.ts'
 
 export { DirectoryObject } from './objects/directory-object.ts'
+export { LimiterObject } from './objects/limiter-object.ts'
 export { TopicObject } from './objects/topic-object.ts'
 
 export default { fetch: app.fetch }

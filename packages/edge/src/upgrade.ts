@@ -1,5 +1,7 @@
 import { ERRORS, encodeError, type Fault, fault, nameFault, PROTOCOL } from '@messkit/sdk/protocol'
 import { mayEnter } from './access/edge-policy.ts'
+import type { ConnectionLimits } from './access/limits.ts'
+import { leavePlace, takePlace } from './access/places.ts'
 import { VISITOR_HEADER, type Visitor, visitorOf, writeVisitor } from './access/visitor.ts'
 import { countDenial } from './audit/denials.ts'
 import { addressOf } from './auth/address.ts'
@@ -64,7 +66,22 @@ async function admit(protocols: readonly string[], topic: string, { env, address
     return fault('internal')
   }
   const visitor = await visitorOf(user, address)
-  return (await mayEnter(visitor, topic, env)) ?? visitor
+  const limits = await mayEnter(visitor, topic, env)
+  return 'code' in limits ? limits : seat(visitor, { topic, limits, env })
+}
+
+async function seat(
+  visitor: Visitor,
+  counted: { topic: string; limits: ConnectionLimits; env: Env },
+): Promise<Visitor | Fault> {
+  try {
+    const place = await takePlace(visitor, counted)
+    if (!place) return visitor
+    return 'code' in place ? place : { ...visitor, place }
+  } catch (error) {
+    console.error('connections could not be counted:', error)
+    return fault('policy_unavailable')
+  }
 }
 
 /** The request to the object is made anew: of what came from outside, nothing passes. */
@@ -79,6 +96,7 @@ async function connect(topic: string, visitor: Visitor, env: Env): Promise<Respo
     })
   } catch (error) {
     console.error('the object of a topic did not answer:', error)
+    if (visitor.place) await leavePlace(visitor.place, env)
     return refuse(fault('internal'))
   }
 }

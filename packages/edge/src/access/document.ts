@@ -6,6 +6,7 @@ import { type GrantRow, Grants } from '../acl/grants.ts'
 import { parse } from '../acl/parse.ts'
 import type { Policy, Rule } from '../acl/policy.ts'
 import { testPolicy } from '../acl/policy-tests.ts'
+import type { RuleStatement } from '../acl/statements.ts'
 import { ACTION_BITS, type Action, GRANT_SCHEMA, isAction } from '../acl/vocabulary.ts'
 import { ROLES, type Role } from './roles.ts'
 
@@ -72,12 +73,9 @@ export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy
 }
 
 /** What the notation can say and this server does not do yet is refused: a rule that is not kept would be worse than none. */
-function unkeptBy({ line, limits, who }: Rule): Problem[] {
+function unkeptBy({ line, who }: Rule): Problem[] {
   const refuse = (message: string): Problem => ({ kind: 'impossible-property', line, message })
-  return [
-    ...(limits.length > 0 ? [refuse('limits are not kept by this version')] : []),
-    ...(who.kind === 'owner' ? [refuse('topics have no owners in this version')] : []),
-  ]
+  return [...(who.kind === 'owner' ? [refuse('topics have no owners in this version')] : [])]
 }
 
 function rowOf(grant: Grant): GrantRow {
@@ -96,7 +94,7 @@ export function keysOf({ policy, grants }: ReadPolicy): {
 } {
   return {
     rules: policy.statements.flatMap((statement) =>
-      statement.kind === 'rule' ? [formatStatement(statement, 'native')] : [],
+      statement.kind === 'rule' ? [formatStatement(withoutLimits(statement), 'native')] : [],
     ),
     grants: grants.map(keyOfRow),
   }
@@ -107,6 +105,11 @@ const keyOfRow = ({ type, name, group, mask, from }: GrantRow): string =>
 
 /** The same for grants that say the same, however they are written. */
 export const grantKey = (grant: Grant): string => keyOfRow(rowOf(grant))
+
+/** Another limit makes no new rule: what its users could read back, they still can. */
+function withoutLimits(statement: RuleStatement): RuleStatement {
+  return { ...statement, properties: statement.properties.filter(({ name }) => !name.startsWith('limit-')) }
+}
 
 /** @param sinceOf by place: from which offset on the grant lets somebody read back */
 export function grantsOf(rows: readonly GrantRow[], sinceOf: (place: number) => number): Grants {

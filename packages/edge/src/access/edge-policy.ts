@@ -4,6 +4,7 @@ import { recordDenial } from '../audit/denials.ts'
 import type { Env } from '../env.ts'
 import { directoryOf } from '../objects/stubs.ts'
 import { Judge, NO_LAYER } from './judge.ts'
+import type { ConnectionLimits } from './limits.ts'
 import { layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -22,16 +23,18 @@ const copies = new WeakMap<object, Copy>()
 /**
  * Whether it is worth asking the topic at all: the first look, before any object is made or woken. What the topic itself says counts; here only
  * those are turned away whom nothing lets in.
+ * @returns how many connections they may hold
  */
-export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promise<Fault | undefined> {
+export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promise<ConnectionLimits | Fault> {
   try {
     const { judge, news } = await copyFor(env, FRESH_MS)
-    if (judge.judge(visitor, 'topic', topic).rights !== 0) return undefined
+    const enter = (by: Judge): ConnectionLimits | Fault => by.connecting(visitor) ?? fault('forbidden')
+    if (judge.judge(visitor, 'topic', topic).rights !== 0) return enter(judge)
     const found = await directoryOf(env).lookUp(news.version, topic)
-    if (found.own) return undefined
+    if (found.own) return enter(judge)
     const newest = found.news ? (await keep(env, found.news)).judge : judge
     const { rights, log } = newest.judge(visitor, 'topic', topic)
-    if (rights !== 0) return undefined
+    if (rights !== 0) return enter(newest)
     if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { topic, log }))
     return fault('forbidden')
   } catch (error) {
@@ -43,7 +46,9 @@ export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promi
 /** The newest policy, at most so old. */
 export async function copyFor(env: Env, maxAgeMs: number): Promise<Copy> {
   const known = copies.get(env.DIRECTORY)
-  if (known && Date.now() - known.askedAt < maxAgeMs) return known
+  const ageMs = Date.now() - (known?.askedAt ?? 0)
+  // A clock that was set back would make it young for long.
+  if (known && ageMs >= 0 && ageMs < maxAgeMs) return known
   return keep(env, await directoryOf(env).news(known?.news.version ?? -1))
 }
 

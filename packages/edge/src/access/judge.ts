@@ -1,9 +1,11 @@
 import { Ask, type Caller } from '../acl/ask.ts'
 import { Authority, type Bearer, type HistoryRight, type Rights } from '../acl/authority.ts'
 import { parseAddress } from '../acl/network.ts'
+import { EVERY } from '../acl/policy.ts'
 import type { Action, ObjectKind } from '../acl/vocabulary.ts'
 import { digestOf } from './digest.ts'
 import { grantsOf, mentionedGroups, NOTHING, type ReadPolicy, readPolicy } from './document.ts'
+import { type ConnectionLimits, connectionLimits } from './limits.ts'
 import type { Visitor } from './visitor.ts'
 
 /** What is decided for one visitor at one topic, queue or the server. */
@@ -82,6 +84,17 @@ export class Judge {
     if (this.isVoid(visitor)) return { rights: 0, historyFrom: 0, limits: {}, log: 0 }
     const { mask, history, limits, log } = this.#authority.rights(this.bind(visitor), object, name)
     return { rights: mask, historyFrom: this.#historyFrom(history), limits, log }
+  }
+
+  /**
+   * How many connections somebody may hold; `undefined` if none. It is asked of everybody whom a topic lets in, so only a rule that says
+   * `connect` keeps somebody out. A token that narrows what its user may do does not free them of their limits.
+   */
+  connecting(visitor: Visitor): ConnectionLimits | undefined {
+    const bearer = this.#authority.bind(this.#callerOf(visitor))
+    const { effect, decision } = this.#authority.decide(bearer, new Ask('connect', 'server'))
+    if (effect === 'allow') return connectionLimits(decision?.limits)
+    return decision?.rule && decision.rule.actions !== EVERY ? undefined : {}
   }
 
   get authority(): Authority {

@@ -7,6 +7,7 @@ import { keysOf, NOTHING, type PolicyDocument, readPolicy } from './document.ts'
 import { Judge, type Layer, type Verdict } from './judge.ts'
 import { type Learned, learn } from './learned.ts'
 import { Lease } from './lease.ts'
+import { userLimits } from './limits.ts'
 import { carryOver, layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
 import type { Visitor } from './visitor.ts'
 
@@ -72,8 +73,10 @@ export class TopicAccess {
   /** @throws {Error} before it was ready, which only we could do */
   judge(visitor: Visitor): Identity {
     const { key, user, expiresAt } = visitor
-    const { rights, historyFrom } = this.verdict(visitor)
-    return { key, user, expiresAt, rights, ...(historyFrom > 0 && { historyFrom }) }
+    const verdict = this.verdict(visitor)
+    const { rights, historyFrom } = verdict
+    const limits = userLimits(verdict.limits)
+    return { key, user, expiresAt, rights, ...(historyFrom > 0 && { historyFrom }), ...(limits && { limits }) }
   }
 
   /** Actions of which each decision is to be recorded. */

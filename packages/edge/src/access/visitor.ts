@@ -20,6 +20,15 @@ export interface Visitor {
   readonly issuedAt: number
   /** Digest of the token's own name, if it has one. */
   readonly token?: string
+  /** Where this connection is counted, and under which name, if it is. */
+  readonly place?: Place
+}
+
+/** A connection's place among those of its user and of its address. */
+export interface Place {
+  readonly id: string
+  /** Names of the objects that count it. */
+  readonly limiters: readonly string[]
 }
 
 export async function visitorOf(user: User, address: string | undefined): Promise<Visitor> {

@@ -25,6 +25,10 @@ export const ACL_BOUNDS = {
   /** States of the automaton that a pattern for host names becomes. */
   hostPatternStates: 2_048,
   hostNameChars: 255,
+  /** Messages of a rate in one period: with it a bucket counts in whole numbers. */
+  rateCount: 1_000_000_000,
+  /** Connections of one user or address that can be counted. */
+  connections: 65_536,
   /** Groups of one caller, from token and directory together. */
   groupsPerCaller: 10_000,
   /** What a caller may be called: a token's subject has 256 characters at most. */

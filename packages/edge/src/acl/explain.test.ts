@@ -83,3 +83,14 @@ test('layer by layer, up to the one that decided', () => {
   )
   expect(ask('purge').sentence).toBe('purge topic "shop/a" is denied: no rule and no grant allows it.')
 })
+
+test('tells what a rule allows no more than', () => {
+  const limited = parse('acl allow all publish, subscribe topic limit-rate=5/m limit-bytes=9 limit-subscriptions=2', {
+    dialect: 'native',
+  })
+
+  expect(explain(limited, ana, publish('shop/a')).sentence).toMatch(
+    / It is limited to limit-rate=5\/m and limit-bytes=9\.$/,
+  )
+  expect(explain(limited, ana, new Ask('subscribe', 'topic')).sentence).toMatch(/ limited to limit-subscriptions=2\.$/)
+})

@@ -3,10 +3,10 @@ import { Authority, type AuthorityParts, type Capability, type Layer, type Rulin
 import { ACL_BOUNDS } from './bounds.ts'
 import { holds } from './conditions.ts'
 import type { Decision } from './decision.ts'
-import { formatStatement } from './format.ts'
+import { formatLimit, formatStatement } from './format.ts'
 import { identitiesOf } from './identities.ts'
 import { concerns, decideNaively } from './naive.ts'
-import { type Condition, covers, type Policy, type Rule } from './policy.ts'
+import { type Condition, covers, type Limit, type Policy, type Rule } from './policy.ts'
 
 /** A rule about the action and object, and what became of it. */
 export interface Step {
@@ -70,14 +70,14 @@ interface Told {
   readonly final: string
 }
 
-function sentenceOf({ effect, reason }: Decision, { steps, ask, final }: Told): string {
+function sentenceOf({ effect, reason, limits = [] }: Decision, { steps, ask, final }: Told): string {
   const last = steps.at(-1)
   const by = last ? `line ${last.line}, ${last.rule}` : ''
   const what = whatOf(ask)
   const rules = steps.length === 1 ? 'one rule that was' : `${steps.length} rules that were`
   switch (reason) {
     case 'rule':
-      return `${what} is ${PAST[effect]} by ${by}: the first to match of ${rules} tried.`
+      return `${what} is ${PAST[effect]} by ${by}: the first to match of ${rules} tried.${upTo(limits)}`
     case 'limit':
       return `${what} is denied: ${by}, allows it, but not so much.`
     case 'unknown':
@@ -91,6 +91,11 @@ function sentenceOf({ effect, reason }: Decision, { steps, ask, final }: Told): 
     case 'default':
       return defaultSentence(effect, { what, tried: steps.length, final })
   }
+}
+
+function upTo(limits: readonly Limit[]): string {
+  const texts = limits.flatMap((limit) => formatLimit(limit) ?? [])
+  return texts.length === 0 ? '' : ` It is limited to ${texts.join(' and ')}.`
 }
 
 function whatOf({ action, object, name }: Ask): string {

@@ -4,13 +4,31 @@ import type { ConnectionLimits } from './dialects/broker-j-limits.ts'
 import { refuse } from './errors.ts'
 import { groupKey, userKey } from './identities.ts'
 import type { Dialect } from './parse.ts'
-import type { Policy } from './policy.ts'
+import type { Limit, Policy } from './policy.ts'
 import type { GroupStatement, PropertyStatement, RuleStatement, Statement } from './statements.ts'
 
 /** A policy as text, in one canonical way: reading it again gives the same rules. Comments are not kept. */
 export function format({ dialect, statements }: Policy | ConnectionLimits): string {
   return statements.map((statement) => `${formatStatement(statement, dialect)}\n`).join('')
 }
+
+/** A limit as a native rule has it; `undefined` for one that only other dialects know. */
+export function formatLimit(limit: Limit): string | undefined {
+  switch (limit.kind) {
+    case 'rate':
+      return `limit-rate=${limit.count}/${PERIODS.get(limit.periodMs)}`
+    case 'usage':
+      return `limit-${limit.name}=${limit.most}`
+    case 'property':
+      return undefined
+  }
+}
+
+const PERIODS: ReadonlyMap<number, string> = new Map([
+  [1_000, 's'],
+  [60_000, 'm'],
+  [3_600_000, 'h'],
+])
 
 export function formatStatement(statement: Statement, dialect: Dialect): string {
   switch (statement.kind) {

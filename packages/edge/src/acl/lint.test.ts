@@ -19,6 +19,11 @@ test.each([
   ['acl allow all publish topic network=10.0.0.0/8\nacl deny all publish topic network=10.1.*', []],
   ['acl allow all publish, subscribe topic\nacl deny all subscribe topic', [['shadowed-deny', 2, 1]]],
   ['acl allow all publish topic limit-bytes=5\nacl deny all publish topic name=a', [['shadowed-deny', 2, 1]]],
+  ['acl allow all all all\nacl allow all publish topic limit-rate=5/s', [['dead-rule', 2, 1]]],
+  [
+    'acl allow all publish topic limit-rate=5/s\nacl allow user:ana publish topic limit-rate=50/s',
+    [['dead-rule', 2, 1]],
+  ],
   ['acl allow all publish topic starts-with=a/\nacl deny all publish topic starts-with=a/b', [['shadowed-deny', 2, 1]]],
   ['acl allow all publish topic name=a\nmust acl deny all publish topic', [['dead-rule', 1, 2]]],
   [`acl allow all publish topic name="\${user}"\nacl deny all publish topic name="*"`, []],

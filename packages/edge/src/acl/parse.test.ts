@@ -105,3 +105,53 @@ test('lines end as they do anywhere', () => {
     expect(policy.rules.map(({ line }) => line)).toEqual([1, 3])
   }
 })
+
+/** What stands behind `limit-`, and what is wrong with it. */
+test.each([
+  ['rate=0/s', 'bad-property-value'],
+  ['rate=-1/s', 'bad-property-value'],
+  ['rate=1.5/s', 'bad-property-value'],
+  ['rate=1e3/s', 'bad-property-value'],
+  ['rate=NaN/s', 'bad-property-value'],
+  ['rate=10', 'bad-property-value'],
+  ['rate=10/', 'bad-property-value'],
+  ['rate=/m', 'bad-property-value'],
+  ['rate=10/d', 'bad-property-value'],
+  ['rate=10/M', 'bad-property-value'],
+  ['rate=10/m/m', 'bad-property-value'],
+  ['rate="10 / m"', 'bad-property-value'],
+  ['rate=10/0.5m', 'bad-property-value'],
+  ['rate=9007199254740993/s', 'bad-property-value'],
+  [`rate=${ACL_BOUNDS.rateCount + 1}/s`, 'too-much'],
+  ['bytes=-1', 'bad-property-value'],
+  ['bytes=NaN', 'bad-property-value'],
+  ['bytes=Infinity', 'bad-property-value'],
+  ['bytes=0x10', 'bad-property-value'],
+  ['bytes="1_000"', 'bad-property-value'],
+  ['bytes=9007199254740993', 'bad-property-value'],
+  ['bytes=٣', 'bad-property-value'],
+  ['bytes=1 limit_bytes=1', undefined],
+  ['bytes=1 limit-bytes=2', 'duplicate-property'],
+  ['bytes=[1, 2]', 'duplicate-property'],
+  ['bytes=', 'property-no-value'],
+  ['depth=10', 'impossible-property'],
+  ['speed=10', 'unknown-property'],
+  ['toString=10', 'unknown-property'],
+  ['bytes=0', undefined],
+  ['bytes=999999999999999', undefined],
+  ['rate=1/h', undefined],
+  [`rate=${ACL_BOUNDS.rateCount}/s`, undefined],
+])('limit-%s is %s, and the line is told', (limit, kind) => {
+  const text = `# first\nacl allow all publish topic limit-${limit}`
+
+  if (kind === undefined) expect(() => parse(text, { dialect: 'native' })).not.toThrow()
+  else expect(refusal(text)).toMatchObject({ kind, line: 2 })
+})
+
+test('connections are limited to what can be counted', () => {
+  const most = (count: number): string => `acl allow all connect server limit-connections-per-address=${count}`
+
+  expect(refusal(most(ACL_BOUNDS.connections + 1))).toMatchObject({ kind: 'too-much', line: 1 })
+  expect(() => parse(most(ACL_BOUNDS.connections), { dialect: 'native' })).not.toThrow()
+  expect(refusal('acl deny all connect server limit-connections=1')).toMatchObject({ kind: 'impossible-property' })
+})

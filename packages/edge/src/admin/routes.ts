@@ -8,6 +8,7 @@ import { Judge, NO_LAYER } from '../access/judge.ts'
 import { layerOf, type News, revokedOf } from '../access/news.ts'
 import { visitorOf } from '../access/visitor.ts'
 import { Ask } from '../acl/ask.ts'
+import { formatLimit } from '../acl/format.ts'
 import { lint } from '../acl/lint.ts'
 import { whoIs } from '../audit/decision.ts'
 import { countDenial } from '../audit/denials.ts'
@@ -104,7 +105,8 @@ on('POST /explain', async (c) => {
   const bearer = judge.bind(await visitorOf(user, who.address))
   const ruling = judge.authority.decide(bearer, new Ask(action, on, name === undefined ? {} : { name }))
   const { effect, by, decision, rows } = ruling
-  return { effect, by, reason: decision?.reason, line: decision?.rule?.line, grants: rows }
+  const limits = decision?.limits?.map(formatLimit)
+  return { effect, by, reason: decision?.reason, line: decision?.rule?.line, grants: rows, limits }
 })
 
 on('GET /audit', async (c) => {

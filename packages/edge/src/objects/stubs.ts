@@ -4,6 +4,7 @@ import type { OwnAccess } from '../access/topic-access.ts'
 import type { RecordQuery, RecordRow } from '../audit/records.ts'
 import type { Env } from '../env.ts'
 import type { DirectoryObject } from './directory-object.ts'
+import type { LimiterObject } from './limiter-object.ts'
 import { DIRECTORY, topicObjectName } from './object-name.ts'
 
 /** The directory as others call it. */
@@ -37,3 +38,6 @@ interface TopicRpc {
 
 export const topicOf = (env: Env, topic: string): TopicRpc =>
   env.TOPICS.getByName(topicObjectName(topic)) as unknown as TopicRpc
+
+export const limiterOf = (env: Env, name: string): Remote<Pick<LimiterObject, 'take' | 'leave'>> =>
+  env.LIMITER.getByName(name) as unknown as Remote<Pick<LimiterObject, 'take' | 'leave'>>

@@ -3,6 +3,7 @@ import { type Identity, type LinkState, type Port, readsLess, TopicHome } from '
 import {
   decodeRequest,
   ERRORS,
+  type ErrorCode,
   encodeGoodbye,
   type Fault,
   fault,
@@ -13,6 +14,7 @@ import {
 } from '@messkit/sdk/protocol'
 import type { PolicyDocument } from '../access/document.ts'
 import type { News } from '../access/news.ts'
+import { leavePlace } from '../access/places.ts'
 import { type OwnAccess, TopicAccess } from '../access/topic-access.ts'
 import { readVisitor, VISITOR_HEADER, type Visitor, visitorOf } from '../access/visitor.ts'
 import type { RecordQuery, RecordRow } from '../audit/records.ts'
@@ -91,14 +93,14 @@ export class TopicObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const visitor = readVisitor(request.headers.get(VISITOR_HEADER))
     if (!visitor) return new Response(null, { status: 403 })
-    if (!(await this.#access.ready())) return refuse(fault('policy_unavailable'))
+    if (!(await this.#access.ready())) return this.#turnAway(visitor, 'policy_unavailable')
     const identity = this.#access.judge(visitor)
     // As it is answered where there is no such topic.
     if (identity.rights === 0) {
       this.#audit.turnedAway(visitor, this.#access.log(visitor), this.#access.judgeItself)
-      return refuse(fault('forbidden'))
+      return this.#turnAway(visitor, 'forbidden')
     }
-    if (this.#links.size >= LIMITS.linksPerTopic) return refuse(fault('too_many_links'))
+    if (this.#links.size >= LIMITS.linksPerTopic) return this.#turnAway(visitor, 'too_many_links')
     const { 0: client, 1: server } = new WebSocketPair()
     await this.#during(() => {
       this.ctx.acceptWebSocket(server)
@@ -108,6 +110,11 @@ export class TopicObject extends DurableObject<Env> {
     })
     const headers = { 'sec-websocket-protocol': PROTOCOL.name }
     return new Response(null, { status: 101, webSocket: client, headers })
+  }
+
+  #turnAway(visitor: Visitor, code: ErrorCode): Response {
+    this.#left(visitor)
+    return refuse(fault(code))
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
@@ -193,8 +200,7 @@ export class TopicObject extends DurableObject<Env> {
     let links = 0
     for (const [socket, { visitor }] of [...this.#links]) {
       if (!this.#access.isMeant(visitor, who)) continue
-      this.#detach(socket)
-      dismiss(socket, fault('kicked'))
+      this.#dismiss(socket, fault('kicked'))
       links++
     }
     return links
@@ -213,28 +219,47 @@ export class TopicObject extends DurableObject<Env> {
 
   /** The policy that is known is too old to go by. */
   #refuseAll(): void {
-    for (const socket of [...this.#links.keys()]) {
-      this.#detach(socket)
-      dismiss(socket, fault('policy_unavailable'))
-    }
+    for (const socket of [...this.#links.keys()]) this.#dismiss(socket, fault('policy_unavailable'))
   }
 
   async #verify(seat: Seat | undefined, token: string): Promise<Identity | Fault> {
     const user = await verifyToken(token, this.env)
     if ('code' in user) return user
-    const visitor = await visitorOf(user, seat?.visitor.address)
+    const { address, place } = seat?.visitor ?? {}
+    const visitor = { ...(await visitorOf(user, address)), ...(place && { place }) }
     if (seat && seat.visitor.key === visitor.key) seat.visitor = visitor
     return this.#access.judge(visitor)
   }
 
   // ---- links
 
+  /**
+   * For whoever counts connections, and has no room for another one: at which of these places somebody sits. A client that has gone without
+   * a word is not missed before it is asked for its place; then a link whose heartbeats have ended is.
+   */
+  async seated(places: readonly string[]): Promise<string[]> {
+    const asked = new Set(places)
+    const found: string[] = []
+    for (const [socket, { visitor }] of [...this.#links]) {
+      if (!visitor.place || !asked.has(visitor.place.id)) continue
+      if (this.#isSilent(socket)) this.#dismiss(socket, fault('limit_reached'))
+      else found.push(visitor.place.id)
+    }
+    return found
+  }
+
+  /** Those who never sent a heartbeat need not. */
+  #isSilent(socket: WebSocket): boolean {
+    const beatAt = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime()
+    return beatAt !== undefined && Date.now() - beatAt > SILENT_MS
+  }
+
   async #restoreAll(sockets: readonly WebSocket[]): Promise<void> {
     const ready = await this.#access.ready().catch(() => false)
     for (const socket of sockets) {
-      if (socket.readyState !== WebSocket.OPEN) continue
-      if (ready) this.#restore(socket)
-      else dismiss(socket, fault('policy_unavailable'))
+      if (socket.readyState !== WebSocket.OPEN) this.#left(readAttachment(socket)?.visitor)
+      else if (ready) this.#restore(socket)
+      else this.#dismiss(socket, fault('policy_unavailable'))
     }
   }
 
@@ -242,14 +267,14 @@ export class TopicObject extends DurableObject<Env> {
   #restore(socket: WebSocket): void {
     const attached = readAttachment(socket)
     if (!attached) {
-      dismiss(socket, fault('internal', 'the state of this link is of another version'))
+      this.#dismiss(socket, fault('internal', 'the state of this link is of another version'))
       return
     }
     const { state, visitor } = attached
     const identity = this.#access.judge(visitor)
-    if (identity.rights === 0) dismiss(socket, fault('forbidden'))
+    if (identity.rights === 0) this.#dismiss(socket, fault('forbidden'))
     else if (state.subscriptions.length > 0 && readsLess(state.identity, identity))
-      dismiss(socket, fault('access_changed'))
+      this.#dismiss(socket, fault('access_changed'))
     else this.#attach(socket, { ...state, identity }, visitor)
   }
 
@@ -259,20 +284,34 @@ export class TopicObject extends DurableObject<Env> {
     seat.link = this.#home.attach(this.#port(socket, seat), state)
     // A log that cannot be loaded has closed it already.
     if (socket.readyState === WebSocket.OPEN) this.#links.set(socket, seat)
+    else this.#left(visitor)
   }
 
   #detach(socket: WebSocket): void {
     const seat = this.#links.get(socket)
+    // One that ended while this object was out of memory has no link any more, and its place is taken still.
+    this.#left(seat ? seat.visitor : readAttachment(socket)?.visitor)
     if (!seat) return
     this.#links.delete(socket)
     this.#home.detach(seat.link)
+  }
+
+  #dismiss(socket: WebSocket, fault: Fault): void {
+    this.#detach(socket)
+    send(socket, encodeGoodbye(fault))
+    close(socket, (ERRORS[fault.code] as { close?: number }).close ?? 4000, fault.code)
+  }
+
+  /** A link has ended, or came to nothing: whoever counts it is told. */
+  #left(visitor: Visitor | undefined): void {
+    if (visitor?.place) this.ctx.waitUntil(leavePlace(visitor.place, this.env))
   }
 
   #port(socket: WebSocket, seat: Seat): Port {
     return {
       send: (text) => send(socket, text),
       close: (code, reason) => {
-        this.#links.delete(socket)
+        if (this.#links.delete(socket)) this.#left(seat.visitor)
         close(socket, code, reason)
       },
       remember: (state) => {
@@ -282,6 +321,9 @@ export class TopicObject extends DurableObject<Env> {
     }
   }
 }
+
+/** Three heartbeats in a row did not come. A page that was put to sleep has none either, and connects anew when it wakes. */
+const SILENT_MS = 3 * HEARTBEAT.everyMs
 
 /** A link, and who sits there. */
 interface Seat {
@@ -307,9 +349,4 @@ function close(socket: WebSocket, code: number, reason: string): void {
   try {
     socket.close(code, reason)
   } catch {}
-}
-
-function dismiss(socket: WebSocket, fault: Fault): void {
-  send(socket, encodeGoodbye(fault))
-  close(socket, (ERRORS[fault.code] as { close?: number }).close ?? 4000, fault.code)
 }

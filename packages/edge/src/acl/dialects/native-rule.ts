@@ -1,6 +1,6 @@
 import { LIMITS, nameFault } from '@messkit/sdk/protocol'
 import { isDigits } from '../characters.ts'
-import { refuse } from '../errors.ts'
+import { bound, refuse } from '../errors.ts'
 import { ANY, type LevelPattern, ONE } from '../levels.ts'
 import { type Network, parseNetwork } from '../network.ts'
 import { USER } from '../placeholders.ts'
@@ -177,7 +177,9 @@ function limitOf(
   const [value] = values as readonly [string]
   const about = { actions: LIMITED[limit] }
   if (limit === 'rate') return [{ kind: 'rate', ...about, ...rateOf(value, line) }]
-  return [{ kind: 'usage', name: limit, ...about, most: countOf(value, line) }]
+  const most = countOf(value, line)
+  if (LIMITED[limit].includes('connect')) bound('connections', most, line)
+  return [{ kind: 'usage', name: limit, ...about, most }]
 }
 
 const MOST_DIGITS = 15
@@ -193,10 +195,15 @@ function rateOf(value: string, line: number): { count: number; periodMs: number 
   const periodMs = PERIODS.get(period ?? '')
   if (periodMs === undefined || more.length > 0)
     refuse('bad-property-value', line, 'a rate is written as in 50/s, 600/m or 1000/h')
-  return { count: countOf(count as string, line), periodMs }
+  const most = countOf(count as string, line)
+  // Whoever goes over a rate is told when to come again.
+  if (most === 0) refuse('bad-property-value', line, 'a rate is 1 at least; to allow none, write a rule that denies')
+  bound('rateCount', most, line)
+  return { count: most, periodMs }
 }
 
 function countOf(value: string, line: number): number {
-  if (!isDigits(value) || value.length > MOST_DIGITS) refuse('bad-property-value', line, 'a limit is a whole number')
+  if (!isDigits(value)) refuse('bad-property-value', line, 'a limit is a whole number from 0 on, in digits')
+  if (value.length > MOST_DIGITS) refuse('bad-property-value', line, `a limit has ${MOST_DIGITS} digits at most`)
   return Number(value)
 }
