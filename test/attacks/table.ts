@@ -254,16 +254,41 @@ export const ATTACKS: readonly Attack[] = [
   },
 
   { id: 'F1', what: 'large policies', tests: [['bench/policy-cost.ts', 'publish2000']] },
-  { id: 'F2', what: 'names without end', tests: [['test/edge/limits.workerd.ts', '']] },
+  {
+    id: 'F2',
+    what: 'names without end',
+    tests: [['test/edge/strangers.test.ts', 'ten thousand topics that a user may not use make no object and no row']],
+  },
   {
     id: 'F3',
     what: 'storms of refusals',
     tests: [['test/edge/audit.workerd.ts', 'a storm of refusals costs few rows']],
   },
-  { id: 'F4', what: 'coming at the same time where one place is left', tests: [['test/edge/limits.workerd.ts', '']] },
-  { id: 'F5', what: 'coming back to be counted anew', tests: [['test/edge/limits.workerd.ts', '']] },
-  { id: 'F6', what: 'a forged address', tests: [['test/edge/limits.workerd.ts', '']] },
-  { id: 'F7', what: 'limits that are no numbers', tests: [['packages/edge/src/acl/parse.test.ts', '']] },
+  {
+    id: 'F4',
+    what: 'coming at the same time where one place is left',
+    tests: [
+      ['test/edge/limits.workerd.ts', 'whoever comes at the same time as others gets no more places than there are'],
+    ],
+  },
+  {
+    id: 'F5',
+    what: 'coming back to be counted anew',
+    tests: [['test/edge/limits.workerd.ts', 'what was published counts on when the object has slept']],
+  },
+  {
+    id: 'F6',
+    what: 'a forged address',
+    tests: [
+      ['test/edge/one-machine.test.ts', 'the peer is the other end of the connection, and no header makes it another'],
+      ['test/edge/limits.workerd.ts', 'connections are counted by address'],
+    ],
+  },
+  {
+    id: 'F7',
+    what: 'limits that are no numbers',
+    tests: [['packages/edge/src/acl/parse.test.ts', 'limit-%s is %s, and the line is told']],
+  },
 
   {
     id: 'G1',
