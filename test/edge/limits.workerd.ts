@@ -139,6 +139,24 @@ test('what was published counts on when the object has slept, with the same link
   expect([same, another].map(codeOf)).toEqual(['limit_reached', 'limit_reached'])
 })
 
+test('a rate by the second writes nothing down, one by the hour one row', async () => {
+  const written = () =>
+    runInDurableObject(topicAt(), (_, { storage: { sql } }) =>
+      Number(sql.exec('select count(*) as n from fact where bucket = ?', LIMITS.checkpointBuckets).one().n),
+    )
+  await setRules(
+    'acl allow user:ana publish topic limit-rate=9/s',
+    'acl allow user:bo publish topic limit-rate=9/h',
+    ALL,
+  )
+
+  await (await greeted('ana')).publish(1, ['1'])
+  const bySecond = await written()
+  await (await greeted('bo')).publish(1, ['1'])
+
+  expect([bySecond, await written()]).toEqual([0, 1])
+})
+
 test('a change of the limits reaches live links', async () => {
   const client = await greeted('ana')
   await client.publish(1, ['"1234567890"'])

@@ -89,6 +89,22 @@ test('one subscription too many of a client fails, and the first one goes on', a
   expect(error).toMatchObject({ code: 'too_many_subscriptions' })
 })
 
+test('a subscription that another client of the user is in the way of begins when that one ends', async () => {
+  const [first, second] = [open('cy'), open('cy')]
+  const got: string[] = []
+  const held = first.topic('one').subscribe(() => {})
+  await held.ready
+
+  const waits = second.topic<string>('one').subscribe(({ data }) => void got.push(data), { from: 'start' })
+  await expect.poll(() => second.status.connection).toBe('offline')
+  const { cursor } = await first.topic('one').publish('for both')
+  held.stop()
+  await waits.ready
+
+  await expect.poll(() => waits.cursor).toBe(cursor)
+  expect(got.at(-1)).toBe('for both')
+})
+
 test('a client for which there is no room yet comes in when there is, and loses nothing', async () => {
   const [first, second] = [open('guest'), open('guest')]
   await first.topic('room').publish('first')
