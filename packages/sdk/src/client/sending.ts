@@ -32,7 +32,7 @@ export class Sending {
   readonly #sent = new Set<Sent>()
   #count = 0
   #chars = 0
-  #hold: 'no' | 'answers' | 'note' = 'no'
+  #hold: 'answers' | 'note' | undefined
   #holdUntil = 0
 
   constructor(line: Line, publisher: () => Publisher) {
@@ -55,7 +55,7 @@ export class Sending {
   reset(): void {
     this.#sent.clear()
     this.#count = this.#chars = 0
-    if (this.#hold === 'answers') this.#hold = 'no'
+    if (this.#hold === 'answers') this.#hold = undefined
     this.#publisher().rewind()
   }
 
@@ -71,7 +71,7 @@ export class Sending {
     const publisher = this.#publisher()
     if (this.#hold === 'answers') {
       if (this.#sent.size > 0) return
-      this.#hold = 'no'
+      this.#hold = undefined
       publisher.rewind()
     }
     while (this.#chars < WINDOW_CHARS) {
@@ -147,7 +147,7 @@ export class Sending {
     const { code, message, retryAfterMs } = error
     if (sent.publisher === publisher.id) {
       const missing = code === 'sequence_gap' || code === 'publisher_expired'
-      if (missing && this.#hold === 'no' && after <= publisher.settled) {
+      if (missing && !this.#hold && after <= publisher.settled) {
         // Nothing is missing on this side: the home has lost what it once acked.
         this.#hold = 'note'
         this.#line.emit({ name: 'publisher-lost', error })
@@ -163,12 +163,12 @@ export class Sending {
 
   /** The home says when what it did not take is worth sending again. */
   #pause(ms: number | undefined): void {
-    if (ms === undefined) return
+    if (!ms) return
     this.#holdForAnswers()
     this.#holdUntil = this.#line.now + ms
   }
 
   #holdForAnswers(): void {
-    if (this.#hold === 'no') this.#hold = 'answers'
+    this.#hold ??= 'answers'
   }
 }
