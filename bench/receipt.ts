@@ -17,7 +17,11 @@ const ROUNDS = 7
 const stored = Promise.resolve({ durability: 'memory' } as const)
 
 const lazy: Kind = {
-  make: (sequence) => new PendingReceipt('publisher', sequence, () => stored) as unknown as PromiseLike<Ack>,
+  make: (sequence) => {
+    const receipt = new PendingReceipt('publisher', sequence)
+    receipt.stored = stored
+    return receipt as unknown as PromiseLike<Ack>
+  },
   settle: (receipt, offset) => (receipt as unknown as PendingReceipt).ack(offset, false, EPOCH),
 }
 

@@ -74,8 +74,8 @@ export const MUTANTS: readonly Mutant[] = [
     'subscription.from = makeCursor(epoch, next + 1)',
   ]),
   mutant('cursor before handler', `${CLIENT}/consumer.ts`, [
-    'const pending = handler(walk.message(read(walk.raw)))',
-    'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
+    'const pending = handler(walk.message(read))',
+    'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read))',
   ]),
   mutant('a message counted as handled because its subscription was stopped', `${CLIENT}/consumer.ts`, [
     'this.#moved(makeCursor(item.epoch, item.walk.offset), undefined)',

@@ -81,7 +81,7 @@ export class HistoryReader implements Reader {
         this.#world.record({ e: 'gap', sub, epoch, ...page.gap })
       }
       for (const walk = new Walk(page, { epoch, own: () => false }); !walk.done; walk.next()) {
-        const { id, offset, key, data } = walk.message(walk.raw as Payload)
+        const { id, offset, key, data } = walk.message((raw) => raw as Payload)
         this.#world.record({ e: 'deliver', sub, epoch, offset, id, digest: digestOf({ key, pad: data.pad }) })
       }
     }

@@ -40,8 +40,8 @@ export const TAB_MUTANTS: readonly Mutant[] = [
     file: `${CLIENT}/consumer.ts`,
     edits: [
       [
-        'const pending = handler(walk.message(read(walk.raw)))',
-        'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read(walk.raw)))',
+        'const pending = handler(walk.message(read))',
+        'this.#moved(makeCursor(epoch, walk.offset + 1), undefined); const pending = handler(walk.message(read))',
       ],
     ],
   },

@@ -228,7 +228,7 @@ export function readLog(chunks: readonly Chunk[], { epoch, floor, head }: Omit<F
     const received = { first, next, runs: JSON.parse(`[${runs}]`) as Run[], messages: body.split(LINE_BREAK) }
     const found: { offset: number; id: string; digest: string }[] = []
     for (const walk = new Walk(received, { epoch, own: () => false }); !walk.done; walk.next()) {
-      const { id, offset, data } = walk.message(walk.raw as string)
+      const { id, offset, data } = walk.message((raw) => raw as string)
       if (offset >= floor) found.push({ offset, id, digest: data })
     }
     return found

@@ -1,7 +1,7 @@
 import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import { type Gap, GapError, MessError } from './errors.ts'
-import { type Message, type Origin, Walk } from './message.ts'
+import { type Message, type Origin, type Read, Walk } from './message.ts'
 
 /** Stored data that could not be handed to the handler, or made it throw. */
 export interface RawMessage {
@@ -16,7 +16,7 @@ export type Verdict = 'skip' | 'stop' | { readonly retryInMs: number }
 
 export interface ConsumerOptions<T> {
   readonly handler: (message: Message<T>) => unknown
-  readonly read: (raw: unknown) => T
+  readonly read: Read<T>
   readonly onGap: ((gap: Gap) => unknown) | undefined
   readonly onError: ((error: MessError, message: RawMessage) => Verdict) | undefined
   readonly own: (publisher: string) => boolean
@@ -109,7 +109,7 @@ export class Consumer<T> {
     while (!walk.done) {
       if (this.#stopped) return false
       try {
-        const pending = handler(walk.message(read(walk.raw)))
+        const pending = handler(walk.message(read))
         if (isThenable(pending)) {
           pending.then(
             () => this.#passed(walk, epoch),

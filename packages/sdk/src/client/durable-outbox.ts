@@ -133,7 +133,7 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
     this.#memory = memory
     // Who watches goes on watching there.
     memory.watching = this.#watching
-    this.#own.giveUp((own) => memory.adopt(own.topic, own, () => this.#topic(own.topic).changed()))
+    this.#own.giveUp(({ topic, line = '', key, receipt }) => this.memory(this.#topic(topic))?.add(line, key, receipt))
     this.#known.resolve()
   }
 
@@ -291,20 +291,19 @@ export class DurableOutbox implements OutboxBackend, DurableHost {
   }
 
   /** @throws {MessError} `outbox_full` */
-  add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt {
+  add(topic: DurableTopic, line: string, key: string | undefined, receipt: PendingReceipt): void {
     // What was to be stored when the database was lost goes first.
     const memory = this.#own.chars > 0 ? undefined : this.memory(topic)
-    if (memory) return memory.add(line, key)
-    const { name, origin } = topic
+    if (memory) return void memory.add(line, key, receipt)
+    const { name } = topic
     const count = this.unsent + this.refused
     const chars = this.#held.bytes + this.#own.chars + line.length
     if (count >= CLIENT_LIMITS.outboxMessages || chars > CLIENT_LIMITS.outboxBytes) {
       throw new MessError('outbox_full', `The outbox holds ${count} messages`, { scope: 'mess' })
     }
     this.#events.counted()
-    const receipt = this.#own.add({ topic: name, origin, number, line, key })
+    this.#own.add(name, line, key, receipt)
     this.#watching?.tell(name)?.added(receipt.id, line, key)
-    return receipt
   }
 
   owns(publisher: string): boolean {

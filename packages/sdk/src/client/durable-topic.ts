@@ -7,7 +7,7 @@ import type { AckRange, Counter, Refusal, Row } from '../store/indexeddb-rows.ts
 import type { TopicOutbox } from './outbox.ts'
 import { Publisher, type Unsent } from './publisher.ts'
 import { Pump } from './pump.ts'
-import type { PendingReceipt } from './receipt.ts'
+import { PendingReceipt } from './receipt.ts'
 
 /** What a topic needs of the outbox that it is part of. */
 export interface DurableHost {
@@ -16,8 +16,8 @@ export interface DurableHost {
   readonly store: IndexedDBOutbox
   /** The same topic in memory, once there is no database. */
   memory(topic: DurableTopic): TopicOutbox | undefined
-  /** Keep a message that this tab publishes; `number` counts those of the topic. */
-  add(topic: DurableTopic, number: number, line: string, key: string | undefined): PendingReceipt
+  /** Keep a message that this tab publishes. */
+  add(topic: DurableTopic, line: string, key: string | undefined, receipt: PendingReceipt): void
   owns(publisher: string): boolean
   /** Messages came into this tab's hands, or left them. */
   count(messages: number, chars: number): void
@@ -70,9 +70,14 @@ export class DurableTopic implements TopicOutbox {
     return this.#host.memory(this)?.publisher() ?? this.#publisher ?? this.#nothing
   }
 
-  add(line: string, key: string | undefined): PendingReceipt {
-    const receipt = this.#host.add(this, this.#number + 1, line, key)
-    this.#number++
+  add(
+    line: string,
+    key: string | undefined,
+    receipt = new PendingReceipt(this.origin, this.#number + 1),
+  ): PendingReceipt {
+    this.#host.add(this, line, key, receipt)
+    // A number whose message could not be kept is given to the next one.
+    if (receipt.origin === this.origin) this.#number++
     return receipt
   }
 

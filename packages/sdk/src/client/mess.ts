@@ -165,7 +165,9 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     return parts
   }
 
-  const host: TopicHost = {
+  const host: TopicHost<Channel> = {
+    user: options.user,
+    underway: new Set(),
     channel(topic) {
       const parts = use()
       const { local, open, outbox, reconnect } = parts
@@ -240,6 +242,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     // Also where it is closing already.
     forgetting ||= forget
     closing ??= (async () => {
+      if (host.underway.size > 0) await Promise.all(host.underway)
       if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
       const { unsent } = status()
       // The first thing: each writes down how far it has come.
@@ -259,6 +262,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const forget = async (unsent: 'refuse' | 'discard'): Promise<void> => {
     const { outbox } = use()
+    await Promise.all(host.underway)
     if (unsent !== 'discard' && (await outbox.list()).length > 0)
       throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
     use()

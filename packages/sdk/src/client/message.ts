@@ -14,7 +14,12 @@ export interface Message<T> {
   readonly at: Date
   /** Whether this client published it. */
   readonly own: boolean
+  /** The user in whose name it was sealed, on a topic with a cipher; whoever has the key can have written that. */
+  readonly by?: string
 }
+
+/** What a topic makes of a stored payload; it may add to the message what the payload vouches for. */
+export type Read<T> = (raw: unknown, message: Pick<Message<unknown>, 'id'> & { by?: string }) => T
 
 /** Messages as they came in one frame, or one page of history. */
 export type Received = Pick<DeliverParams, 'first' | 'next' | 'runs' | 'messages'>
@@ -66,13 +71,13 @@ export class Walk {
   }
 
   /** Plain data, so that it can be copied, compared and sent on. */
-  message<T>(data: T): Message<T> {
+  message<T>(read: Read<T>): Message<T> {
     this.#facts ??= factsOf(this.#received.runs[this.#run] as Run, this.#origin)
     const { origin, number, keys, at, own } = this.#facts
     const { offset } = this
     const cursor = makeCursor(this.#origin.epoch, offset + 1)
-    return {
-      data,
+    const message = {
+      data: undefined as T,
       id: `${origin}-${number + this.#inRun}`,
       offset,
       cursor,
@@ -80,6 +85,8 @@ export class Walk {
       at,
       own,
     }
+    message.data = read(this.raw, message)
+    return message
   }
 
   next(): void {

@@ -29,8 +29,13 @@ export interface Outbox {
 export interface TopicOutbox {
   /** The unacked messages that this side sends; empty while another tab sends them. */
   publisher(): Publisher
-  /** @throws {MessError} `outbox_full` */
-  add(line: string, key: string | undefined): PendingReceipt
+  /** Begins the ids that it gives, where that is known before it has stored anything. */
+  readonly origin?: string
+  /**
+   * @param receipt whose id was given already; it keeps it
+   * @throws {MessError} `outbox_full`
+   */
+  add(line: string, key: string | undefined, receipt?: PendingReceipt): PendingReceipt
   /** Fates came from the home. `noted` is called once refusals among them are recorded. */
   settle(epoch: string, fates: readonly Fate[], noted: () => void): void
   /** The home does not know the publisher any more: what is unacked may be stored or not, and is set aside. */
@@ -73,10 +78,6 @@ interface Held extends Unsent {
 }
 
 const IN_MEMORY: Promise<Stored> = Promise.resolve({ durability: 'memory' })
-const inMemory = (): Promise<Stored> => IN_MEMORY
-
-/** A message that its outbox cannot keep. */
-type Adopted = Omit<Held, 'sequence' | 'line'> & { readonly line: string | undefined }
 
 /** An outbox for the life of the process. Sequences are given at once. */
 export class MemoryOutbox implements OutboxBackend {
@@ -168,13 +169,6 @@ export class MemoryOutbox implements OutboxBackend {
     return (this.#topics.get(topic) as MemoryTopicOutbox).add(held.line, held.key) as unknown as Receipt
   }
 
-  /** A message that could not be kept elsewhere; whoever published it holds its receipt. */
-  adopt(name: string, message: Adopted, changed: () => void): void {
-    const line = message.line ?? ''
-    this.count(line)
-    ;(this.topic(name, changed) as MemoryTopicOutbox).adopt({ ...message, line })
-  }
-
   async discard(id: string): Promise<boolean> {
     if (!this.#refused.has(id)) return false
     this.#take(id)
@@ -228,12 +222,14 @@ class MemoryTopicOutbox implements TopicOutbox {
     return this.#own.has(publisher)
   }
 
-  add(line: string, key: string | undefined): PendingReceipt {
+  add(line: string, key: string | undefined, given?: PendingReceipt): PendingReceipt {
     this.#backend.count(line)
     const publisher = this.publisher()
     const sequence = ++this.#sequence
-    const receipt = new PendingReceipt(publisher.id, sequence, inMemory)
-    publisher.add({ sequence, line, key, origin: publisher.id, number: sequence, receipt })
+    const receipt = given ?? new PendingReceipt(publisher.id, sequence)
+    const { origin, number } = receipt
+    receipt.stored = IN_MEMORY
+    publisher.add({ sequence, line, key, origin, number, receipt })
     this.#backend.watching?.tell(this.#name)?.added(receipt.id, line, key)
     this.#changed()
     return receipt
@@ -244,12 +240,6 @@ class MemoryTopicOutbox implements TopicOutbox {
     this.#publisher = undefined
     this.#sequence = 0
     for (const { sequence: _, ...message } of held) this.publisher().add({ ...message, sequence: ++this.#sequence })
-  }
-
-  adopt(message: Omit<Held, 'sequence'>): void {
-    this.publisher().add({ ...message, sequence: ++this.#sequence })
-    this.#backend.watching?.tell(this.#name)?.added(message.receipt.id, message.line, message.key)
-    this.#changed()
   }
 
   settle(epoch: string, fates: readonly Fate[], noted: () => void): void {

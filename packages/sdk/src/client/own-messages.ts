@@ -70,19 +70,18 @@ export class OwnMessages {
     return this.#chars
   }
 
-  add(message: Pick<Own, 'topic' | 'origin' | 'number' | 'key'> & { readonly line: string }): PendingReceipt {
+  add(topic: string, line: string, key: string | undefined, receipt: PendingReceipt): void {
     this.#batch ??= { own: [], ...heard(Promise.withResolvers<Stored>()) }
-    const own = this.#expect(message, this.#batch.promise)
-    this.#batch.own.push(own)
-    this.#chars += message.line.length
+    receipt.stored = this.#batch.promise
+    this.#batch.own.push(this.#expect({ topic, line, key, receipt }))
+    this.#chars += line.length
     void this.#writer.run()
-    return own.receipt
   }
 
-  #expect(message: Pick<Own, 'topic' | 'origin' | 'number' | 'key' | 'line'>, stored: Promise<Stored>): Own {
-    const receipt = new PendingReceipt(message.origin, message.number, stored)
-    const own = { ...message, id: receipt.id, receipt }
-    this.#waiting.set(own.id, own)
+  #expect(message: Pick<Own, 'topic' | 'key' | 'line' | 'receipt'>): Own {
+    const { id, origin, number } = message.receipt
+    const own = { ...message, id, origin, number }
+    this.#waiting.set(id, own)
     return own
   }
 
@@ -105,7 +104,8 @@ export class OwnMessages {
     const chars = own.reduce((sum, { line }) => sum + (line as string).length, 0)
     try {
       if (!this.#store) return this.#handOver(batch)
-      const rows = await this.#store.add([...Map.groupBy(own, ({ topic }) => topic).values()].map(additionOf))
+      // Each origin counts messages of one topic, without holes among those that are added in one go.
+      const rows = await this.#store.add([...Map.groupBy(own, ({ origin }) => origin).values()].map(additionOf))
       this.#stored(own, rows)
       batch.resolve({ durability: 'disk' })
     } catch (error) {
@@ -135,7 +135,9 @@ export class OwnMessages {
   /** Publish what was set aside again, as a new message. */
   retry(id: string, origin: string, ready: Promise<void>): PendingReceipt {
     const { promise, resolve, reject } = heard(Promise.withResolvers<Stored>())
-    const own = this.#expect({ topic: '', origin, number: 1, key: undefined, line: '' }, promise)
+    const receipt = new PendingReceipt(origin, 1)
+    receipt.stored = promise
+    const own = this.#expect({ topic: '', key: undefined, line: '', receipt })
     const store = async (): Promise<void> => {
       await ready
       const rows = await this.#store?.retry(id, origin)
@@ -149,7 +151,7 @@ export class OwnMessages {
       this.#take(own.id)?.receipt.fail(failure)
       reject(failure)
     })
-    return own.receipt
+    return receipt
   }
 
   // ---- fates

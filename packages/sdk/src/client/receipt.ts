@@ -41,27 +41,22 @@ const ignore = (): void => {}
 class PendingReceipt {
   declare readonly catch: Receipt['catch']
   declare readonly finally: Receipt['finally']
-  readonly #origin: string
-  readonly #number: number
+  /** Set by the outbox that takes the message in. */
+  declare stored: Promise<Stored>
+  /** Its id is `<origin>-<number>`. */
+  readonly origin: string
+  readonly number: number
   #fate: Fate | Error | undefined
   #promise: Promise<Ack> | undefined
   #resolve: ((ack: Ack) => void) | undefined
   #reject: ((error: Error) => void) | undefined
-  #stored: Promise<Stored> | (() => Promise<Stored>)
-
-  constructor(origin: string, number: number, stored: Promise<Stored> | (() => Promise<Stored>)) {
-    this.#origin = origin
-    this.#number = number
-    this.#stored = stored
+  constructor(origin: string, number: number) {
+    this.origin = origin
+    this.number = number
   }
 
   get id(): string {
-    return `${this.#origin}-${this.#number}`
-  }
-
-  get stored(): Promise<Stored> {
-    if (typeof this.#stored === 'function') this.#stored = this.#stored()
-    return this.#stored
+    return `${this.origin}-${this.number}`
   }
 
   // biome-ignore lint/suspicious/noThenProperty: a receipt is a promise; this is its `then`.

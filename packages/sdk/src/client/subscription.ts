@@ -1,13 +1,12 @@
 import { Alarm, elapsed, soon } from '../platform.ts'
 import { type Cursor, makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
-import type { Channel } from './channel.ts'
 import { Consumer } from './consumer.ts'
 import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
-import type { Message } from './message.ts'
+import type { Message, Read } from './message.ts'
 import type { Subscriber } from './session-events.ts'
-import type { SubscribeOptions, TopicHost } from './topic.ts'
+import type { SubscribeOptions, TopicChannel, TopicHost } from './topic.ts'
 
 type From = NonNullable<SubscribeOptions['from']>
 
@@ -28,7 +27,7 @@ export interface SubscriptionSetup<T> {
   readonly host: TopicHost
   readonly topic: string
   readonly handler: (message: Message<T>) => unknown
-  readonly read: (raw: unknown) => T
+  readonly read: Read<T>
   readonly options: SubscribeOptions
 }
 
@@ -44,7 +43,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
   #stopped = false
   /** Where the log ended when this link was told. */
   #head: Cursor | undefined
-  readonly #channel: Channel
+  readonly #channel: TopicChannel
   #cursors: CursorStore | undefined
   #release: (() => void) | undefined
   readonly #retry = new Alarm(() => this.#again?.())

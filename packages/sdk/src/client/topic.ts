@@ -7,7 +7,7 @@ import type { Channel } from './channel.ts'
 import type { RawMessage, Verdict } from './consumer.ts'
 import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
-import { type Message, Walk } from './message.ts'
+import { type Message, type Read, Walk } from './message.ts'
 import { MessageIterator } from './messages.ts'
 import type { OutboxBackend } from './outbox.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
@@ -23,6 +23,14 @@ export interface TopicOptions<I, O> {
    * browser they are there anyway; without durable storage nothing is kept.
    */
   readonly replica?: ReplicaOptions
+  /** Seals what is published, before it is stored anywhere, and opens what is delivered: `endToEnd()` of `@messkit/sdk/cipher`. */
+  readonly cipher?: TopicCipher
+}
+
+/** What stands between a topic and its client, so that neither the client nor the home can read what the topic carries. */
+export interface TopicCipher {
+  /** @internal For the topic that is given it. */
+  around<T>(host: TopicHost, topic: string, read: Read<T>): { readonly host: TopicHost; readonly read: Read<T> }
 }
 
 export interface ReplicaOptions {
@@ -106,9 +114,15 @@ export interface Topic<I, O = I> {
   history(options?: HistoryOptions): Promise<Page<O>>
 }
 
+/** A connection as its topics see it. */
+export type TopicChannel = Pick<Channel, 'outbox' | 'reach' | 'post' | 'history'>
+
 /** What a topic needs of its client. */
-export interface TopicHost {
-  channel(topic: string): Channel
+export interface TopicHost<C extends TopicChannel = TopicChannel> {
+  readonly user: string | undefined
+  /** What the client waits for before it closes: messages on their way into the outbox. */
+  readonly underway: Set<Promise<unknown>>
+  channel(topic: string): C
   cursors(): Promise<CursorStore>
   watch: OutboxBackend['watch']
   /** Aborted when the client is closed. */
@@ -129,14 +143,13 @@ const anything = (value: unknown): unknown => value
 export function makeTopic<I, O>(
   host: TopicHost,
   name: string,
-  { schema, replica }: TopicOptions<I, O> = {},
+  { schema, replica, cipher }: TopicOptions<I, O> = {},
 ): Topic<I, O> {
   const fault = nameFault(name)
   if (fault) throw new MessError('bad_name', `The topic name ${fault}`)
   if (replica) checkCount(replica.maxMessages, 'maxMessages')
-  const read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as (
-    raw: unknown,
-  ) => O
+  let read = (schema ? (raw: unknown) => applySchema(schema, raw, 'The stored message') : anything) as Read<O>
+  if (cipher) ({ host, read } = cipher.around(host, name, read))
 
   const tracked = <S extends Subscription>(subscription: S): S => {
     host.track(subscription)
@@ -176,8 +189,7 @@ export function makeTopic<I, O>(
     },
     async history(options = {}) {
       const { limit = 100, reverse = false, from, signal } = options
-      if (!Number.isInteger(limit) || limit < 1 || limit > CLIENT_LIMITS.historyMessages)
-        throw new MessError('bad_option', `limit: 1 to ${CLIENT_LIMITS.historyMessages}`)
+      checkCount(limit, 'limit', CLIENT_LIMITS.historyMessages)
       checkCursor(from)
       const channel = host.channel(name)
       const page = await channel.history({ limit, reverse, ...(from !== undefined && { from }) }, signal)
@@ -185,7 +197,7 @@ export function makeTopic<I, O>(
       const walk = new Walk(page, { epoch: page.epoch, own: (publisher) => channel.outbox.owns(publisher) })
       for (; !walk.done; walk.next()) {
         try {
-          messages.push(walk.message(read(walk.raw)))
+          messages.push(walk.message(read))
         } catch (error) {
           if (!(error instanceof MessError)) throw error
           host.report(error)
@@ -225,9 +237,8 @@ const fits = (text: string, bytes: number): boolean => text.length * 3 <= bytes 
 
 const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length
 
-function checkCount(count: number, what: string): void {
-  if (!Number.isSafeInteger(count) || count < 1 || count > CLIENT_LIMITS.replicaMessages)
-    throw new MessError('bad_option', `${what}: 1 to ${CLIENT_LIMITS.replicaMessages}`)
+function checkCount(count: number, what: string, max: number = CLIENT_LIMITS.replicaMessages): void {
+  if (!Number.isInteger(count) || count < 1 || count > max) throw new MessError('bad_option', `${what}: 1 to ${max}`)
 }
 
 function checkWait(waitMs = 0): void {

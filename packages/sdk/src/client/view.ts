@@ -2,12 +2,11 @@ import { soon } from '../platform.ts'
 import { makeCursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
-import type { Channel } from './channel.ts'
 import { MessError } from './errors.ts'
-import { type Message, type Received, Walk } from './message.ts'
+import { type Message, type Read, type Received, Walk } from './message.ts'
 import type { OwnWatcher } from './outbox.ts'
 import type { Subscriber } from './session-events.ts'
-import type { ReplicaOptions, TopicHost } from './topic.ts'
+import type { ReplicaOptions, TopicChannel, TopicHost } from './topic.ts'
 import { Watching } from './watching.ts'
 
 /** An own message that is not stored at its home: on its way, or set aside (`error` says why). */
@@ -48,7 +47,7 @@ interface Waiting<I> extends Pending<I> {
 export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   readonly #host: TopicHost
   readonly #topic: string
-  readonly #read: (raw: unknown) => O
+  readonly #read: Read<O>
   readonly #last: number
   readonly #listener: (list: readonly Shown<I, O>[]) => void
   #stored: (Message<O> & { readonly pending: false })[] = []
@@ -62,7 +61,7 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   constructor(
     host: TopicHost,
     topic: string,
-    options: { read: (raw: unknown) => O; last: number; listener: (list: readonly Shown<I, O>[]) => void },
+    options: { read: Read<O>; last: number; listener: (list: readonly Shown<I, O>[]) => void },
   ) {
     this.#host = host
     this.#topic = topic
@@ -103,7 +102,7 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
     const walk = new Walk(received, { epoch, own: (publisher) => outbox.owns(publisher) })
     for (; !walk.done; walk.next()) {
       try {
-        const message = walk.message(this.#read(walk.raw))
+        const message = walk.message(this.#read)
         this.#waiting.delete(message.id)
         this.#stored.push({ ...message, pending: false })
         this.#ids.add(message.id)
@@ -178,13 +177,13 @@ const shown = <I>({ data, id, key, error }: Waiting<I>): Pending<I> => ({ data, 
 
 /** The newest messages of a topic of which there is no copy here. */
 class TopicFeed implements Subscriber, Feed {
-  readonly #channel: Channel
+  readonly #channel: TopicChannel
   readonly #events: FeedEvents
 
   #anew: boolean
 
   /** @param anew in the place of something else */
-  constructor(channel: Channel, last: number, events: FeedEvents, anew = false) {
+  constructor(channel: TopicChannel, last: number, events: FeedEvents, anew = false) {
     this.#channel = channel
     this.#events = events
     this.#anew = anew
