@@ -53,6 +53,21 @@ const GROUPS = [
     },
   },
   {
+    title: 'Sealed messages',
+    intro:
+      'Of topics with a cipher ([end-to-end encryption](../guide/end-to-end-encryption.md)). In reading they come through `onError` with what was stored, else as an `error` event; the position moves on.',
+    codes: {
+      cipher_unknown_key:
+        'Add the key of this id to the keys, then read again from before the message. In publishing: `keyId` must name one of the keys.',
+      cipher_failed:
+        'In reading, do not trust the message: somebody has changed or moved it, or sealed it with another key under the same id. In publishing, look at `cause`: the cipher threw, or there is no WebCrypto, as in an insecure context.',
+      cipher_replayed: 'Nothing: the message was handed out where it came first.',
+      cipher_plaintext:
+        'Find out who publishes to the topic without its cipher. To take over a topic that holds such messages: `allowPlaintext`.',
+      cipher_exhausted: 'Rotate: give everybody another key, then name it in `keyId`.',
+    },
+  },
+  {
     title: 'Who may come in',
     intro: 'Told when a link opens, and to `authenticate`.',
     codes: {

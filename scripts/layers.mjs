@@ -16,6 +16,11 @@ const LAYERS = [
     packages: ['nanoevents'],
   },
   { files: `${SDK}/platform.ts`, may: [], packages: [] },
+  {
+    files: `${SDK}/cipher/`,
+    may: [`${SDK}/client/`, `${SDK}/protocol/`, `${SDK}/platform.ts`],
+    packages: [],
+  },
   { files: `${SDK}/`, may: [], packages: ['valibot', 'nanoevents'] },
   {
     files: 'packages/edge/src/',

@@ -20,6 +20,10 @@ export function randomName(chars = 20): string {
   return name
 }
 
+export const randomBytes = (count: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(count))
+
+export const subtle = (): SubtleCrypto => crypto.subtle
+
 /** Runs once at a time of {@link elapsed}; an earlier call takes the place of a later one. */
 export class Alarm {
   #timer: ReturnType<typeof setTimeout> | undefined

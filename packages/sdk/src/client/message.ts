@@ -19,7 +19,7 @@ export interface Message<T> {
 }
 
 /** What a topic makes of a stored payload; it may add to the message what the payload vouches for. */
-export type Read<T> = (raw: unknown, message: Pick<Message<unknown>, 'id'> & { by?: string }) => T
+export type Read<T> = (raw: unknown, message: Pick<Message<unknown>, 'key' | 'cursor'> & { by?: string }) => T
 
 /** Messages as they came in one frame, or one page of history. */
 export type Received = Pick<DeliverParams, 'first' | 'next' | 'runs' | 'messages'>

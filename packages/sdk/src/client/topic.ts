@@ -9,9 +9,10 @@ import type { CursorStore } from './cursors.ts'
 import { type Gap, MessError } from './errors.ts'
 import { type Message, type Read, Walk } from './message.ts'
 import { MessageIterator } from './messages.ts'
-import type { OutboxBackend } from './outbox.ts'
+import type { OutboxBackend, TopicOutbox } from './outbox.ts'
 import type { PendingReceipt, Receipt } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
+import type { SessionEvent } from './session-events.ts'
 import { Subscribing, type Subscription } from './subscription.ts'
 import type { Feed, FeedEvents, Shown } from './view.ts'
 
@@ -115,7 +116,10 @@ export interface Topic<I, O = I> {
 }
 
 /** A connection as its topics see it. */
-export type TopicChannel = Pick<Channel, 'outbox' | 'reach' | 'post' | 'history'>
+export interface TopicChannel extends Pick<Channel, 'reach' | 'history'> {
+  readonly outbox: Pick<TopicOutbox, 'origin' | 'add' | 'owns'>
+  post(event: Extract<SessionEvent, { name: 'subscribe' | 'unsubscribe' | 'handled' }>): void
+}
 
 /** What a topic needs of its client. */
 export interface TopicHost<C extends TopicChannel = TopicChannel> {
@@ -125,6 +129,8 @@ export interface TopicHost<C extends TopicChannel = TopicChannel> {
   channel(topic: string): C
   cursors(): Promise<CursorStore>
   watch: OutboxBackend['watch']
+  /** Opens an own message as it lies in the outbox, where it is sealed there. */
+  own?(line: string, key: string | undefined): Promise<string>
   /** Aborted when the client is closed. */
   readonly ended: AbortSignal
   /** Shows the copy that is kept here, if there can be one. */

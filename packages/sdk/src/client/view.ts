@@ -75,7 +75,7 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
     const host = this.#host
     const signal = AbortSignal.any(ends.filter((end) => end !== undefined))
     if (signal.aborted) return
-    const unwatch = host.watch(this.#topic, this, Watching)
+    const unwatch = host.watch(this.#topic, host.own ? new OpeningWatcher(this, host) : this, Watching)
     this.#feed =
       (replica && (await host.feed(this.#topic, { ...replica, last: this.#last }, this))) ??
       new TopicFeed(host.channel(this.#topic), this.#last, this)
@@ -169,6 +169,43 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
     soon(() => {
       this.#telling = false
       if (!this.#stopped) this.#listener([...this.#stored, ...[...this.#waiting.values()].map(shown)])
+    })
+  }
+}
+
+/** Opens own messages before they are shown, and keeps what is told of them in order. */
+class OpeningWatcher implements OwnWatcher {
+  readonly #watcher: OwnWatcher
+  readonly #host: TopicHost
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(watcher: OwnWatcher, host: TopicHost) {
+    this.#watcher = watcher
+    this.#host = host
+  }
+
+  added(id: string, line: string, key: string | undefined): void {
+    const opening = this.#host.own?.(line, key)
+    opening?.catch(() => {})
+    this.#next(async () => this.#watcher.added(id, (await opening) as string, key))
+  }
+
+  acked(id: string, offset: number | undefined): void {
+    this.#next(() => this.#watcher.acked(id, offset))
+  }
+
+  refused(id: string, error: MessError): void {
+    this.#next(() => this.#watcher.refused(id, error))
+  }
+
+  forgotten(id: string): void {
+    this.#next(() => this.#watcher.forgotten(id))
+  }
+
+  #next(step: () => void | Promise<void>): void {
+    this.#last = this.#last.then(step).catch((cause: unknown) => {
+      const error = new MessError('cipher_failed', 'An own message does not open', { scope: 'message', cause })
+      this.#host.report(cause instanceof MessError ? cause : error)
     })
   }
 }

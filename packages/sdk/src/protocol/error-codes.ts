@@ -301,6 +301,36 @@ export const ERRORS = {
     retryable: false,
     http: 400,
   },
+  cipher_unknown_key: {
+    number: 1415,
+    meaning: 'The message is sealed with a key that is not here',
+    retryable: false,
+    http: 422,
+  },
+  cipher_failed: {
+    number: 1416,
+    meaning: 'The message could not be sealed, or does not open: it was changed or moved, or the key is another one',
+    retryable: false,
+    http: 422,
+  },
+  cipher_replayed: {
+    number: 1417,
+    meaning: 'The sealed message was delivered before, at another offset',
+    retryable: false,
+    http: 409,
+  },
+  cipher_plaintext: {
+    number: 1418,
+    meaning: 'The message was not sealed, and the topic has a cipher',
+    retryable: false,
+    http: 422,
+  },
+  cipher_exhausted: {
+    number: 1419,
+    meaning: 'The key has sealed as many messages as it may; rotate it',
+    retryable: false,
+    http: 422,
+  },
 } as const satisfies Record<string, ErrorFacts>
 
 export type ErrorCode = keyof typeof ERRORS
