@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, expect, onTestFinished, vi } from 'vitest'
-import type * as Sdk from '../../packages/sdk/src/index.ts'
 import { makeToken } from '../support/server.ts'
 import * as databases from './factories.ts'
 import { launchOptions, type Pages, SDK, servePages } from './pages.ts'
+import type * as Sdk from './sdk.ts'
 
 /** What a page of the tests has: the SDK, a place for what a test keeps there, and where its databases are. */
 declare global {

@@ -5,7 +5,7 @@ import { chromiumArgs, chromiumPath } from '../../scripts/chromium.mjs'
 import { inRoot } from '../../scripts/project.mjs'
 
 /** What a script that pages run is made of, in the project. */
-export const SDK = 'packages/sdk/src/index.ts'
+export const SDK = 'test/browser/sdk.ts'
 
 /** A host that is no localhost, so that pages over plain HTTP are no secure context there. */
 const INSECURE_HOST = 'plain.test'

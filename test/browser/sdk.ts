@@ -1,0 +1,3 @@
+/** What a page of the tests has. */
+export * from '../../packages/sdk/src/cipher/index.ts'
+export * from '../../packages/sdk/src/index.ts'
