@@ -45,7 +45,7 @@ describe('pages', () => {
 })
 
 describe('examples', () => {
-  test.each(['readme', 'embed', 'schema', 'connect'])('%s prints what it says', async (name) => {
+  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt'])('%s prints what it says', async (name) => {
     const printed = listen()
 
     await example(name)
