@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createMess, type Mess } from '@messkit/sdk'
-import { aesGcm, endToEnd } from '@messkit/sdk/cipher'
+import { createMess, type Mess, type MessOptions, type RefusedError } from '@messkit/sdk'
+import { aesGcm, type Cipher, endToEnd } from '@messkit/sdk/cipher'
+import { LIMITS } from '@messkit/sdk/protocol'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { runProxy } from '../support/proxy.ts'
 import { makeToken, runServer, type TestServer } from '../support/server.ts'
+import { behaviour } from './behaviour.suite.ts'
 import { sealed } from './cipher.suite.ts'
 
 let server: TestServer
@@ -24,13 +26,44 @@ sealed({
 
 sealed({ name: 'on a server', pair: async () => [connect('ana'), connect('bo')] })
 
+/** Whatever is promised of topics is promised of those with a cipher. */
+const allSealed = (mess: Mess): Mess => {
+  const cipher = endToEnd(aesGcm({ keys: keys(), current: 'k1', perTopic: true }))
+  return Object.assign(Object.create(mess) as Mess, {
+    topic: (name: string, options: object) => mess.topic(name, { cipher, ...options }),
+  })
+}
+
+behaviour({
+  name: 'sealed in the process',
+  client: async (options = {}) => allSealed(open(options)),
+  pair: async () => {
+    const mess = allSealed(open())
+    return [mess, mess]
+  },
+  messageCount: 10_000,
+  topicCount: 100,
+  sealed: true,
+})
+
+behaviour({
+  name: 'sealed on a server',
+  async client({ retention, ...options } = {}) {
+    const { url } = retention ? await ownServer({ RETENTION: JSON.stringify(retention) }) : server
+    return allSealed(open({ url, token: () => makeToken(), ...options }))
+  },
+  pair: async () => [allSealed(connect('ana')), allSealed(connect('ana'))],
+  messageCount: 5_000,
+  topicCount: 30,
+  sealed: true,
+})
+
 const MARKER = 'nobody-may-read-this'
 const keys = () => new Map([1, 2].map((byte) => [`k${byte}`, new Uint8Array(32).fill(byte)]))
 
 test('a server stores and forwards nothing that it can read, while two clients rotate keys', async () => {
   const said = recordSockets()
-  const own = await runServer()
-  onTestFinished(() => own.end())
+  const own = await ownServer()
   const ring = { ana: aesGcm({ keys: keys(), current: 'k1' }), bo: aesGcm({ keys: keys(), current: 'k2' }) }
   const ana = connect('ana', own.url).topic<unknown>('secrets/1', { cipher: endToEnd(ring.ana) })
   const bo = connect('bo', own.url).topic<unknown>('secrets/1', { cipher: endToEnd(ring.bo) })
@@ -81,6 +114,28 @@ test('a message is sealed once: what is sent again are the same bytes, and a sub
   expect(new Set(sent).size).toBe(2)
 })
 
+test('a message that was refused is tried again as it was sealed', async () => {
+  const said = recordSockets()
+  const good = aesGcm({ keys: keys(), current: 'k1' })
+  // More than a cipher may add, so that the server refuses it.
+  const fat: Cipher = { ...good, seal: async () => new Uint8Array(LIMITS.messageBytes) }
+  const mess = connect('ana')
+  const topic = mess.topic<string>('secrets/3', { cipher: endToEnd(fat) })
+
+  const refused = await topic.publish('hello').catch((error: RefusedError) => error)
+  await expect(mess.outbox.retry((refused as RefusedError).id)).rejects.toMatchObject({ code: 'message_too_large' })
+
+  const sent = said().match(/\["sealed\.1","k1","[^"]+"\]/g) ?? []
+  expect(sent).toHaveLength(2)
+  expect(new Set(sent).size).toBe(1)
+})
+
+async function ownServer(vars: Record<string, string> = {}): Promise<TestServer> {
+  const own = await runServer(vars)
+  onTestFinished(() => own.end())
+  return own
+}
+
 async function count(topic: string): Promise<number> {
   return (await connect('bo').topic(topic).history()).messages.length
 }
@@ -89,7 +144,7 @@ function connect(user: string, url = server.url): Mess {
   return open({ url, user, token: () => makeToken({ sub: user }), reconnect: { minMs: 20, maxMs: 200 } })
 }
 
-function open(options: Parameters<typeof createMess>[0]): Mess {
+function open(options: MessOptions = {}): Mess {
   const mess = createMess(options)
   mess.on('error', () => {}) // or the console is told of those that are meant to happen
   onTestFinished(async () => void (await mess.close()))
