@@ -116,7 +116,7 @@ test('a message that cannot be sealed leaves no trace on the disk, and those aro
       keyId: 'k1',
       open: good.open,
       seal: (plain: Uint8Array, binding: unknown) =>
-        new TextDecoder().decode(plain).includes('bad') ? Promise.reject(new Error('no')) : good.seal(plain, binding),
+        new TextDecoder().decode(plain).includes('"bad"') ? Promise.reject(new Error('no')) : good.seal(plain, binding),
     }
     const topic = kept.mess.topic('secrets/2', { cipher: sdk.endToEnd(cipher as never) })
     const receipts = ['a', 'b', 'bad', 'c', 'bad', 'bad', 'd'].map((data) => topic.publish(data))

@@ -87,7 +87,9 @@ export function sealed({ name, pair }: SealedPlace): void {
       const fails: Cipher = {
         keyId: 'k1',
         seal: (plain, binding) =>
-          new TextDecoder().decode(plain).includes('bad') ? Promise.reject(new Error('no')) : good.seal(plain, binding),
+          new TextDecoder().decode(plain).includes('"bad"')
+            ? Promise.reject(new Error('no'))
+            : good.seal(plain, binding),
         open: good.open,
       }
       const { one, topic } = await stage({ cipher: endToEnd(fails) })
