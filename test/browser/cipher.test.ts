@@ -205,13 +205,14 @@ const everythingIn = (page: Page): Promise<string> =>
         request.onerror = () => reject(request.error)
       })
     const records: unknown[] = []
-    for (const { name } of await indexedDB.databases()) {
-      const database = await ask(indexedDB.open(name as string))
-      const stores = [...database.objectStoreNames]
-      const transaction = database.transaction(stores)
-      for (const store of stores) records.push(await ask(transaction.objectStore(store).getAll()))
-      database.close()
-    }
+    for (const factory of await factories())
+      for (const { name } of await factory.databases()) {
+        const database = await ask(factory.open(name as string))
+        const stores = [...database.objectStoreNames]
+        const transaction = database.transaction(stores)
+        for (const store of stores) records.push(await ask(transaction.objectStore(store).getAll()))
+        database.close()
+      }
     return JSON.stringify(records)
   })
 

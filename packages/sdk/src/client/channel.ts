@@ -73,7 +73,7 @@ export class Channel {
           else if (error) reject(errorOf(error))
         },
       }
-      signal?.addEventListener('abort', abort, { once: true })
+      signal?.addEventListener('abort', abort)
       this.post({ name: 'history', by })
     })
   }

@@ -271,7 +271,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const onAbort = (): void => void close(0)
   if (options.signal?.aborted) onAbort()
-  else options.signal?.addEventListener('abort', onAbort, { once: true })
+  else options.signal?.addEventListener('abort', onAbort)
 
   return {
     topic: (name, topicOptions) => makeTopic(host, name, topicOptions),

@@ -71,7 +71,7 @@ export class OwnMessages {
   }
 
   add(topic: string, line: string, key: string | undefined, receipt: PendingReceipt): void {
-    this.#batch ??= { own: [], ...heard(Promise.withResolvers<Stored>()) }
+    this.#batch ??= newBatch()
     receipt.stored = this.#batch.promise
     this.#batch.own.push(this.#expect({ topic, line, key, receipt }))
     this.#chars += line.length
@@ -134,23 +134,23 @@ export class OwnMessages {
 
   /** Publish what was set aside again, as a new message. */
   retry(id: string, origin: string, ready: Promise<void>): PendingReceipt {
-    const { promise, resolve, reject } = heard(Promise.withResolvers<Stored>())
     const receipt = new PendingReceipt(origin, 1)
-    receipt.stored = promise
     const own = this.#expect({ topic: '', key: undefined, line: '', receipt })
-    const store = async (): Promise<void> => {
-      await ready
-      const rows = await this.#store?.retry(id, origin)
-      if (!rows) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
-      own.topic = rows[0]?.topic ?? ''
-      this.#stored([own], rows)
-      resolve({ durability: 'disk' })
+    const store = async (): Promise<Stored> => {
+      try {
+        await ready
+        const rows = await this.#store?.retry(id, origin)
+        if (!rows) throw new MessError('bad_option', `No refused message has the id ${id}`, { scope: 'mess' })
+        own.topic = rows[0]?.topic ?? ''
+        this.#stored([own], rows)
+        return { durability: 'disk' }
+      } catch (error) {
+        const failure = failureOf(error)
+        this.#take(receipt.id)?.receipt.fail(failure)
+        throw failure
+      }
     }
-    store().catch((error: unknown) => {
-      const failure = failureOf(error)
-      this.#take(own.id)?.receipt.fail(failure)
-      reject(failure)
-    })
+    receipt.stored = heard(store())
     return receipt
   }
 
@@ -202,9 +202,15 @@ export class OwnMessages {
 }
 
 /** Nobody has to look at it. */
-function heard<T>(resolvers: PromiseWithResolvers<T>): PromiseWithResolvers<T> {
-  resolvers.promise.catch(() => {})
-  return resolvers
+function heard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+function newBatch(): Batch {
+  const resolvers = Promise.withResolvers<Stored>()
+  heard(resolvers.promise)
+  return { own: [], ...resolvers }
 }
 
 function additionOf(own: readonly Own[]): Addition {

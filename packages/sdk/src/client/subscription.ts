@@ -68,7 +68,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
     this.#consumer = this.#consume()
     if (options.signal?.aborted) this.stop()
     else {
-      options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+      options.signal?.addEventListener('abort', this.#onAbort)
       this.#begin()
     }
   }

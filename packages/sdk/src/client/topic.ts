@@ -275,12 +275,12 @@ function limitWait(receipt: PendingReceipt, { waitMs, signal }: PublishOptions):
         cause: signal?.reason,
       }),
     )
-  const alarm = waitMs === undefined ? undefined : new Alarm(give)
-  alarm?.set(elapsed() + (waitMs as number))
-  signal?.addEventListener('abort', give, { once: true })
+  const alarm = new Alarm(give)
+  if (waitMs !== undefined) alarm.set(elapsed() + waitMs)
+  signal?.addEventListener('abort', give)
   if (signal?.aborted) give()
   const done = (): void => {
-    alarm?.clear()
+    alarm.clear()
     signal?.removeEventListener('abort', give)
   }
   receipt.then(done, done)
