@@ -16,6 +16,7 @@ export type {
   ReplicaOptions,
   SubscribeOptions,
   Topic,
+  TopicCipher,
   TopicOptions,
   View,
   ViewOptions,

@@ -132,7 +132,7 @@ export class OwnMessages {
     resolve({ durability: 'memory' })
   }
 
-  /** Publish what was set aside again, as a new message. */
+  /** Publish what was set aside again, as a new message. Who asks looks at `stored`. */
   retry(id: string, origin: string, ready: Promise<void>): PendingReceipt {
     const receipt = new PendingReceipt(origin, 1)
     const own = this.#expect({ topic: '', key: undefined, line: '', receipt })
@@ -150,7 +150,7 @@ export class OwnMessages {
         throw failure
       }
     }
-    receipt.stored = heard(store())
+    receipt.stored = store()
     return receipt
   }
 
@@ -201,16 +201,11 @@ export class OwnMessages {
   }
 }
 
-/** Nobody has to look at it. */
-function heard<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
-  return promise
-}
-
 function newBatch(): Batch {
-  const resolvers = Promise.withResolvers<Stored>()
-  heard(resolvers.promise)
-  return { own: [], ...resolvers }
+  const batch = { own: [], ...Promise.withResolvers<Stored>() }
+  // Nobody has to look at it.
+  batch.promise.catch(() => {})
+  return batch
 }
 
 function additionOf(own: readonly Own[]): Addition {

@@ -30,7 +30,7 @@ export interface TopicOptions<I, O> {
 
 /** What stands between a topic and its client, so that neither the client nor the home can read what the topic carries. */
 export interface TopicCipher {
-  /** @internal For the topic that is given it. */
+  /** Called by each topic that is given it; not by applications, and it may change. */
   around<T>(host: TopicHost, topic: string, read: Read<T>): { readonly host: TopicHost; readonly read: Read<T> }
 }
 
