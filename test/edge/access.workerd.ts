@@ -123,6 +123,26 @@ test('a token narrows what its user may do', async () => {
   expect(codeOf(await client.subscribe('now'))).toBeUndefined()
 })
 
+test('whoever comes to a topic that was told of a change while it was empty is reached by the next one', async () => {
+  await setPolicy({ rules: 'acl allow all all all from=all' })
+  const first = await greeted('ana')
+  first.close()
+  await first.closed
+  await setPolicy({ rules: 'acl allow all all all from=all\nacl deny user:nobody all all' })
+  const [loser, keeper] = [await greeted('loser'), await greeted('keeper')]
+  await loser.subscribe('now')
+  await keeper.subscribe('now')
+
+  const { body: kicked } = await admin('POST', 'kicks', { what: 'user', user: 'keeper' })
+  await setPolicy({ rules: ALL_BUT('user:loser') })
+  const seen = loser.texts.length
+  await (await greeted('ana')).publish(1, ['1'])
+
+  expect(kicked).toMatchObject({ links: 1 })
+  expect(await loser.closed).toMatchObject({ code: 4516 })
+  expect(loser.texts.slice(seen)).toEqual([])
+})
+
 test('a change of the policy reaches live links, and the others lose nothing', async () => {
   const [writer, loser, keeper] = [await greeted('ana'), await greeted('loser'), await greeted('keeper')]
   await loser.subscribe('now')

@@ -14,6 +14,8 @@ export class Lease {
   readonly #now: () => number
   #askedAt = Number.NEGATIVE_INFINITY
   #asking: Promise<boolean> | undefined
+  /** Answers that were asked for before this changed come from somebody who has forgotten us since. */
+  #life = 0
 
   /** @param ask the directory, for what is newer @param take what is newer */
   constructor(ask: () => Promise<News | undefined>, take: (news: News) => Promise<void>, now: () => number) {
@@ -32,6 +34,12 @@ export class Lease {
     return this.#now() - this.#askedAt >= RENEW_MS
   }
 
+  /** Nobody tells us of changes any more: before anything else happens, we have to ask. */
+  end(): void {
+    this.#askedAt = Number.NEGATIVE_INFINITY
+    this.#life++
+  }
+
   /** One question at a time, whoever asks. @returns whether the directory answered */
   renew(): Promise<boolean> {
     this.#asking ??= this.#renew().finally(() => {
@@ -41,11 +49,11 @@ export class Lease {
   }
 
   async #renew(): Promise<boolean> {
-    const now = this.#now()
+    const [now, life] = [this.#now(), this.#life]
     try {
       const news = await this.#ask()
       if (news) await this.#take(news)
-      this.#askedAt = now
+      if (life === this.#life) this.#askedAt = now
       return true
     } catch (error) {
       console.error('the directory did not answer:', error)

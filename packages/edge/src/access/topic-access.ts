@@ -32,6 +32,9 @@ export interface TopicAccessOptions {
   readonly now: () => number
 }
 
+/** A lease can end while it is asked for: the directory has forgotten us since. It does not do that again and again. */
+const TRIES = 3
+
 interface Copy {
   readonly news: News
   readonly learned: Learned
@@ -101,11 +104,18 @@ export class TopicAccess {
     return this.#judge
   }
 
+  /** There is a policy that may be gone by. */
+  get isReady(): boolean {
+    return this.#judge !== undefined && this.lease.holds
+  }
+
   /** Resolves once there is a policy that may be gone by. @returns whether there is */
   async ready(): Promise<boolean> {
-    if (!this.lease.holds && !(await this.lease.renew())) return false
-    if (!this.#judge) await this.#change(async () => {})
-    return true
+    for (let tries = 0; !this.isReady && tries < TRIES; tries++) {
+      if (!this.lease.holds && !(await this.lease.renew())) return false
+      if (!this.#judge) await this.#change(async () => {})
+    }
+    return this.isReady
   }
 
   /** The deployment's policy has changed. */

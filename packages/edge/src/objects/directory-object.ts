@@ -66,6 +66,8 @@ export class DirectoryObject extends DurableObject<Env> {
   readonly #errands: Errands
   #news: News
   #own: Set<string>
+  /** Objects that are being told. One that enrols meanwhile has somebody there again, whatever it answers. */
+  readonly #telling = new Set<{ readonly name: string; enrolled: boolean }>()
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -99,6 +101,7 @@ export class DirectoryObject extends DurableObject<Env> {
   /** An object that has links says that it wants to be told. */
   enrol(name: string, known: number): News | undefined {
     this.#sql.exec('insert into live values (?) on conflict do nothing', name)
+    for (const told of this.#telling) if (told.name === name) told.enrolled = true
     return this.news(known)
   }
 
@@ -238,7 +241,14 @@ export class DirectoryObject extends DurableObject<Env> {
   }
 
   async #tellNews(name: string): Promise<number | undefined> {
-    return (await this.#topic(name).learn(this.#news)) ? 0 : undefined
+    const told = { name, enrolled: false }
+    this.#telling.add(told)
+    try {
+      const here = await this.#topic(name).learn(this.#news)
+      return here || told.enrolled ? 0 : undefined
+    } finally {
+      this.#telling.delete(told)
+    }
   }
 
   async #tellKick(kick: number, name: string): Promise<number> {

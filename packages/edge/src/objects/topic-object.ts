@@ -93,7 +93,10 @@ export class TopicObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const visitor = readVisitor(request.headers.get(VISITOR_HEADER))
     if (!visitor) return new Response(null, { status: 403 })
-    if (!(await this.#access.ready())) return this.#turnAway(visitor, 'policy_unavailable')
+    return this.#during((known) => (known ? this.#letIn(visitor) : this.#turnAway(visitor, 'policy_unavailable')))
+  }
+
+  #letIn(visitor: Visitor): Response {
     const identity = this.#access.judge(visitor)
     // As it is answered where there is no such topic.
     if (identity.rights === 0) {
@@ -102,12 +105,10 @@ export class TopicObject extends DurableObject<Env> {
     }
     if (this.#links.size >= LIMITS.linksPerTopic) return this.#turnAway(visitor, 'too_many_links')
     const { 0: client, 1: server } = new WebSocketPair()
-    await this.#during(() => {
-      this.ctx.acceptWebSocket(server)
-      const state: LinkState = { identity, greeted: false, subscriptions: [] }
-      writeAttachment(server, state, visitor)
-      this.#attach(server, state, visitor)
-    })
+    this.ctx.acceptWebSocket(server)
+    const state: LinkState = { identity, greeted: false, subscriptions: [] }
+    writeAttachment(server, state, visitor)
+    this.#attach(server, state, visitor)
     const headers = { 'sec-websocket-protocol': PROTOCOL.name }
     return new Response(null, { status: 101, webSocket: client, headers })
   }
@@ -151,22 +152,25 @@ export class TopicObject extends DurableObject<Env> {
   /**
    * One event. It ends when what it began is durable and told: between two events the platform may take the memory away, and a commit whose
    * fan-out was lost would leave its subscribers behind until the next one. Other events go on meanwhile.
+   * @param event told whether there is a policy to go by
    */
-  async #during(event: () => void): Promise<void> {
+  async #during<T>(event: (known: boolean) => T): Promise<T> {
     try {
-      if (!this.#access.lease.holds && !(await this.#access.ready())) this.#refuseAll()
+      const known = this.#access.isReady || (await this.#access.ready())
+      if (!known) this.#refuseAll()
       else if (this.#access.lease.due) this.ctx.waitUntil(this.#access.lease.renew())
       if (this.#alarm.overdue(Date.now())) {
         this.#alarm.rung()
         this.#home.due()
       }
-      event()
+      const done = event(known)
       const check = this.#check
       this.#check = undefined
       if (check) await check
       // Twice: the commit that was under way when the event came, and the one that took up what had to wait for it.
       await this.#store.flushed()
       await this.#store.flushed()
+      return done
     } finally {
       await this.#alarm.arm(Date.now())
     }
@@ -177,7 +181,10 @@ export class TopicObject extends DurableObject<Env> {
   /** From the directory. @returns whether anybody is here who would have to be told again */
   async learn(news: News): Promise<boolean> {
     await this.#access.learn(news)
-    return this.#links.size > 0 || this.ctx.getWebSockets().length > 0
+    const here = this.#links.size > 0 || this.ctx.getWebSockets().length > 0
+    // The directory forgets us now: whoever comes next has us ask again, or nobody would tell us what is taken away from them.
+    if (!here) this.#access.lease.end()
+    return here
   }
 
   /** The topic's own rules and grants. */
