@@ -125,6 +125,21 @@ describe('nobody gives what they do not hold', () => {
     ])
   })
 
+  test('to a topic: a limit that others live under is not lifted by whoever lives under it, too', async () => {
+    await here.setPolicy({ rules: 'acl allow user:host grant topic' })
+    await held({ rules: 'acl allow all publish topic limit-rate=1/h' }, ROOT)
+
+    const without = await held({ rules: 'acl allow all publish topic' }, 'host')
+    const other = await held({ rules: 'acl allow all publish topic limit-rate=1000/s' }, 'host')
+    const same = await held(
+      { rules: 'acl allow all publish topic limit-rate=1/h\nacl deny user:bo publish topic' },
+      'host',
+    )
+
+    expect([without, other]).toMatchObject([REFUSED, REFUSED])
+    expect(same.status).toBe(200)
+  })
+
   test('with a token for one topic nobody gives away another right than the token is good for', async () => {
     const only = { messkit: { only: [{ on: 'topic', name: `${topic}`, can: ['grant', 'publish'] }] } }
 

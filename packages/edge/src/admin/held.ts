@@ -35,7 +35,7 @@ export function givesOnlyHeld(before: ReadPolicy, after: ReadPolicy, held: Held)
 }
 
 function givenBy(before: ReadPolicy, after: ReadPolicy): Given[] {
-  const [old, now] = [keysOf(before), keysOf(after)]
+  const [old, now] = [asWritten(before), asWritten(after)]
   const [oldRules, newRules] = [new Set(old.rules), new Set(now.rules)]
   // Rules that were moved, or a group with other members: then nothing is as it was.
   const same =
@@ -51,6 +51,15 @@ function givenBy(before: ReadPolicy, after: ReadPolicy): Given[] {
     ...removed.filter(({ effect, limits }) => effect === 'deny' || limits.length > 0).flatMap(givenByRule),
     ...grants.map(givenByGrant),
   ]
+}
+
+/** With its limits: to give the same with another limit is to give something else. */
+function asWritten(read: ReadPolicy): { readonly rules: readonly string[]; readonly grants: readonly string[] } {
+  const { statements } = read.policy
+  return {
+    rules: statements.flatMap((one) => (one.kind === 'rule' ? [formatStatement(one, 'native')] : [])),
+    grants: keysOf(read).grants,
+  }
 }
 
 const groupsOf = ({ policy }: ReadPolicy): string =>
