@@ -447,3 +447,27 @@ test('a limiter is made for nobody who is not let in, and for nobody whom nothin
 
   expect(made.mock.calls).toEqual([[expect.stringContaining(limiterName('user', ''))]])
 })
+
+test('whoever has no connection left is not told by that which topics have rules of their own', async () => {
+  await setRules(
+    'acl allow all connect server limit-connections=1',
+    `acl allow user:eve subscribe topic name="${topic}"`,
+  )
+  const own = `${topic}/own`
+  const set = await worker.fetch(
+    new Request(`https://mess.test/v1/admin/access/topics/${own}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${await makeToken({ sub: 'root' })}` },
+      body: JSON.stringify({ rules: 'acl allow user:ana subscribe topic', ifVersion: 0 }),
+    }),
+    vars,
+  )
+  await greeted('eve')
+  await greeted('ana', { at: own })
+
+  expect(set.status).toBe(200)
+  expect(await comesIn('eve', { at: own })).toBe('forbidden')
+  expect(await comesIn('eve', { at: `${topic}/nothing` })).toBe('forbidden')
+  // Whom the topic lets in is told.
+  expect(await comesIn('ana', { at: own })).toBe('limit_reached')
+})

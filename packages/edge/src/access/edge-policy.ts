@@ -2,7 +2,7 @@ import { type Fault, fault } from '@messkit/sdk/protocol'
 import { turnedAway } from '../audit/decision.ts'
 import { recordDenial } from '../audit/denials.ts'
 import type { Env } from '../env.ts'
-import { directoryOf } from '../objects/stubs.ts'
+import { directoryOf, topicOf } from '../objects/stubs.ts'
 import { Judge, NO_LAYER } from './judge.ts'
 import type { ConnectionLimits } from './limits.ts'
 import { layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
@@ -21,22 +21,27 @@ interface Copy {
 const copies = new WeakMap<object, Copy>()
 
 /**
- * Whether it is worth asking the topic at all: the first look, before any object is made or woken. What the topic itself says counts; here only
- * those are turned away whom nothing lets in.
+ * Whether it is worth asking the topic at all: the first look, before any object is made or woken. Here those are turned away whom nothing
+ * lets in; a topic is asked ahead where only rules of its own could.
  * @returns how many connections they may hold
  */
 export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promise<ConnectionLimits | Fault> {
   try {
     const { judge, news } = await copyFor(env, FRESH_MS)
-    const enter = (by: Judge): ConnectionLimits | Fault => by.connecting(visitor) ?? fault('forbidden')
-    if (judge.judge(visitor, 'topic', topic).rights !== 0) return enter(judge)
+    const limits = judge.connecting(visitor)
+    if (limits && judge.judge(visitor, 'topic', topic).rights !== 0) return limits
     const found = await directoryOf(env).lookUp(news.version, topic)
-    if (found.own) return enter(judge)
     const newest = found.news ? (await keep(env, found.news)).judge : judge
     const { rights, log } = newest.judge(visitor, 'topic', topic)
-    if (rights !== 0) return enter(newest)
-    if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { topic, log }))
-    return fault('forbidden')
+    if (rights === 0 && found.own) {
+      // Before they are counted: that they have no place left would tell them that there is something to come into.
+      const refused = await topicOf(env, topic).admits(visitor)
+      if (refused) return fault(refused)
+    } else if (rights === 0) {
+      if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { topic, log }))
+      return fault('forbidden')
+    }
+    return newest.connecting(visitor) ?? fault('forbidden')
   } catch (error) {
     console.error('the policy could not be learned:', error)
     return fault('policy_unavailable')

@@ -1,6 +1,7 @@
-import type { Fault } from '@messkit/sdk/protocol'
+import type { ErrorCode, Fault } from '@messkit/sdk/protocol'
 import type { PolicyDocument } from '../access/document.ts'
 import type { OwnAccess } from '../access/topic-access.ts'
+import type { Visitor } from '../access/visitor.ts'
 import type { RecordQuery, RecordRow } from '../audit/records.ts'
 import type { Env } from '../env.ts'
 import type { DirectoryObject } from './directory-object.ts'
@@ -29,8 +30,9 @@ type Remote<T> = {
 export const directoryOf = (env: Env): Remote<Pick<DirectoryObject, Calls>> =>
   env.DIRECTORY.getByName(DIRECTORY) as unknown as Remote<Pick<DirectoryObject, Calls>>
 
-/** What a topic's object does for administrators. The Worker has checked who they are and what they may. */
+/** What a topic's object does for the Worker, which has checked who asks: for whoever comes, and for administrators, who may. */
 interface TopicRpc {
+  admits(visitor: Visitor): Promise<ErrorCode | undefined>
   ownAccess(): Promise<OwnAccess>
   setOwnAccess(document: PolicyDocument, ifVersion: number): Promise<{ version: number } | Fault>
   records(query: RecordQuery): Promise<RecordRow[]>

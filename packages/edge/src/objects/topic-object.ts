@@ -98,11 +98,7 @@ export class TopicObject extends DurableObject<Env> {
 
   #letIn(visitor: Visitor): Response {
     const identity = this.#access.judge(visitor)
-    // As it is answered where there is no such topic.
-    if (identity.rights === 0) {
-      this.#audit.turnedAway(visitor, this.#access.log(visitor), this.#access.judgeItself)
-      return this.#turnAway(visitor, 'forbidden')
-    }
+    if (identity.rights === 0) return this.#turnAway(visitor, this.#strange(visitor))
     if (this.#links.size >= LIMITS.linksPerTopic) return this.#turnAway(visitor, 'too_many_links')
     const { 0: client, 1: server } = new WebSocketPair()
     this.ctx.acceptWebSocket(server)
@@ -111,6 +107,18 @@ export class TopicObject extends DurableObject<Env> {
     this.#attach(server, state, visitor)
     const headers = { 'sec-websocket-protocol': PROTOCOL.name }
     return new Response(null, { status: 101, webSocket: client, headers })
+  }
+
+  /** For the Worker, where only rules of the topic could let somebody in. @returns why they do not */
+  async admits(visitor: Visitor): Promise<ErrorCode | undefined> {
+    if (!(await this.#access.ready())) return 'policy_unavailable'
+    return this.#access.judge(visitor).rights === 0 ? this.#strange(visitor) : undefined
+  }
+
+  /** As it is answered where there is no such topic. */
+  #strange(visitor: Visitor): 'forbidden' {
+    this.#audit.turnedAway(visitor, this.#access.log(visitor), this.#access.judgeItself)
+    return 'forbidden'
   }
 
   #turnAway(visitor: Visitor, code: ErrorCode): Response {
