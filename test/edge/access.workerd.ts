@@ -294,6 +294,16 @@ test('explains who may do what, and why', async () => {
   expect((await ask('ana')).body).toMatchObject({ effect: 'allow', by: 'deployment', line: 2 })
 })
 
+test('explains a topic by its own rules, too', async () => {
+  await setPolicy({ rules: 'acl allow user:ana subscribe topic' })
+  await setAccess({ rules: 'acl deny user:ana subscribe topic\nacl allow user:bo subscribe topic' })
+
+  const ask = (user: string) => admin('POST', 'explain', { user, action: 'subscribe', on: 'topic', name: topic })
+
+  expect((await ask('ana')).body).toMatchObject({ effect: 'deny', by: 'own', line: 1 })
+  expect((await ask('bo')).body).toMatchObject({ effect: 'allow', by: 'own', line: 2 })
+})
+
 /** How a right is taken away in one round: how the loser comes in, what is done, and what undoes it. */
 interface Taking {
   readonly rules: string

@@ -1,10 +1,14 @@
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { digestOf } from '../../packages/edge/src/access/digest.ts'
+import { NO_NEWS } from '../../packages/edge/src/access/news.ts'
 import { ROLES } from '../../packages/edge/src/access/roles.ts'
 import { CALLS, type Call } from '../../packages/edge/src/admin/calls.ts'
+import type { AuditRecord } from '../../packages/edge/src/audit/records.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
+import { directoryOf } from '../../packages/edge/src/objects/stubs.ts'
 import { codeOf } from './client.ts'
 import { Deployment, member, ROOT } from './deployment.ts'
 
@@ -363,6 +367,44 @@ describe('kicks', () => {
     const codes = await Promise.all([stolen, byToken, byPolicy].map(async ({ closed }) => (await closed).code))
     expect(codes).toEqual([4405, 4405, 4405])
     expect(codeOf(await other.subscribe('now'))).toBeUndefined()
+  })
+})
+
+describe('revocations', () => {
+  const REVOKE = 'group ops user:oscar\nacl allow group:ops change server\nacl allow user:yan publish topic'
+
+  test('of administrators whom the deployment names are for those alone', async () => {
+    await here.setPolicy({ rules: REVOKE })
+
+    const answer = await here.call('POST /revocations', { what: 'user', user: ROOT }, 'oscar')
+    const other = await here.call('POST /revocations', { what: 'user', user: 'yan' }, 'oscar')
+
+    expect(answer).toMatchObject({ status: 409, body: { error: { code: 'not_held' } } })
+    expect(other.status).toBe(200)
+    expect((await here.call('GET /policy')).status).toBe(200)
+  })
+
+  test('of the same token again do not push out others', async () => {
+    for (let i = 0; i < 3; i++) await here.call('POST /revocations', { what: 'token', id: topic })
+    const digest = await digestOf(topic)
+
+    const { revoked } = (await directoryOf(here.vars).news(-1)) ?? NO_NEWS
+
+    expect(revoked.tokens.filter((token) => token === digest)).toHaveLength(1)
+  })
+
+  test('and kicks are recorded with whom they are about', async () => {
+    await here.call('POST /kicks', { what: 'group', group: 'crew' })
+    await here.call('POST /kicks', { what: 'user', user: 'mallory', issuer: 'https://login.example' })
+    await here.call('POST /revocations', { what: 'token', id: 'one' })
+
+    const { acts } = (await here.call('GET /audit?limit=3')).body
+
+    expect((acts as AuditRecord[]).map(({ what, object }) => `${what} ${object}`)).toEqual([
+      'revoke token one',
+      'kick user https://login.example mallory',
+      'kick group crew',
+    ])
   })
 })
 

@@ -83,8 +83,8 @@ function goodFor(capabilities: readonly Capability[], topic: string): Held {
   return { mask: able.reduce((bits, { mask }) => bits | mask, 0), wholeHistory: true }
 }
 
-/** The topic's own rules count, too. */
-async function judgeOf(topic: string, env: Env): Promise<Judge> {
+/** Decides for a topic, whose own rules count, too. */
+export async function judgeOf(topic: string, env: Env): Promise<Judge> {
   const { news } = await copyFor(env, 0)
   const own = (await directoryOf(env).hasOwn(topic)) ? (await topicOf(env, topic).ownAccess()).document : NOTHING
   const layer: Layer = { policy: readPolicy({ ...own, tests: [] }), ruleSince: () => 0, grantSince: () => 0 }

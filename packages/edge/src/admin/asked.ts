@@ -2,7 +2,9 @@ import * as v from 'valibot'
 import { digestOf } from '../access/digest.ts'
 import { PolicyDocument } from '../access/document.ts'
 import { isAction, OBJECT_KINDS } from '../acl/vocabulary.ts'
+import { whoIs } from '../audit/decision.ts'
 import { OUTCOMES, type RecordQuery } from '../audit/records.ts'
+import { isRoot } from '../auth/admins.ts'
 import { identityKey } from '../auth/identity-key.ts'
 import type { Env } from '../env.ts'
 import { Patch } from './patch.ts'
@@ -21,8 +23,23 @@ export const Whose = v.variant('what', [
   v.strictObject({ what: v.literal('group'), group: Text(256) }),
 ])
 
+type Whose = v.InferOutput<typeof Whose>
+
+/** As a record names them. */
+export function nameOf(one: Whose): string {
+  if (one.what === 'token') return `token ${one.id}`
+  return one.what === 'group' ? `group ${one.group}` : `user ${whoIs(one)}`
+}
+
+/** Whether that is somebody whom the deployment itself names as an administrator. */
+export function isRootOf(one: Whose, { TOKEN_ISSUER, ADMINS }: Env): boolean {
+  if (one.what !== 'user') return false
+  const { user, issuer } = one
+  return isRoot({ user, ...(issuer !== undefined && issuer !== TOKEN_ISSUER && { issuer }) }, ADMINS)
+}
+
 /** As links and the directory know them. Without an issuer a user is one of the deployment's own. */
-export async function digested(one: v.InferOutput<typeof Whose>, { TOKEN_ISSUER = '' }: Env) {
+export async function digested(one: Whose, { TOKEN_ISSUER = '' }: Env) {
   if (one.what === 'token') return { token: await digestOf(one.id) }
   if (one.what === 'group') return { group: await digestOf(one.group) }
   return { user: await identityKey(one.issuer ?? TOKEN_ISSUER, one.user) }

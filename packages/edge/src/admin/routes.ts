@@ -1,5 +1,5 @@
 import { RIGHTS } from '@messkit/sdk/broker'
-import { type Fault, fault } from '@messkit/sdk/protocol'
+import { type Fault, fault, nameFault } from '@messkit/sdk/protocol'
 import { type Context, Hono } from 'hono'
 import * as v from 'valibot'
 import { mentionedGroups, NOTHING, type PolicyDocument, readPolicy } from '../access/document.ts'
@@ -17,14 +17,14 @@ import type { User } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { httpError } from '../http-error.ts'
 import { directoryOf, topicOf } from '../objects/stubs.ts'
-import { type Actor, enter, has, heldBy, mayCall } from './actor.ts'
-import { Change, digested, PatchChange, Question, queryOf, Whose } from './asked.ts'
+import { type Actor, enter, has, heldBy, judgeOf, mayCall } from './actor.ts'
+import { Change, digested, isRootOf, nameOf, PatchChange, Question, queryOf, Whose } from './asked.ts'
 import { CALLS, type Call, type Need } from './calls.ts'
 import { givesOnlyHeld } from './held.ts'
 import { answered, isFault, readJson } from './http.ts'
 import { patched } from './patch.ts'
 
-type Vars = { Bindings: Env; Variables: { actor: Actor } }
+type Vars = { Bindings: Env; Variables: { actor: Actor; object?: string } }
 type Asked = Context<Vars>
 
 /**
@@ -88,21 +88,27 @@ on('PATCH /access/topics/:topic', async (c, topic) => {
 
 on('POST /revocations', async (c) => {
   const one = v.parse(Whose, await readJson(c.req.raw))
+  c.set('object', nameOf(one))
+  // Or whoever may revoke could keep out those whom the policy cannot, by doing it again and again.
+  if (isRootOf(one, c.env) && !c.var.actor.root) return fault('not_held')
   return directoryOf(c.env).revoke(await digested(one, c.env), Date.now())
 })
 
 on('POST /kicks', async (c) => {
   const one = v.parse(Whose, await readJson(c.req.raw))
+  c.set('object', nameOf(one))
   const kick = await digested(one, c.env)
   return directoryOf(c.env).kick(one.what === 'group' ? { ...kick, groupName: one.group } : kick)
 })
 
 on('POST /explain', async (c) => {
-  const { action, on, name, ...who } = v.parse(Question, await readJson(c.req.raw))
-  const { judge } = await copyFor(c.env, 0)
-  const key = await identityKey(who.issuer ?? '', who.user)
-  const user: User = { key, ...who, issuedAt: Date.now(), expiresAt: Number.MAX_SAFE_INTEGER } as User
-  const bearer = judge.bind(await visitorOf(user, who.address))
+  const { action, on, name, issuer, address, ...who } = v.parse(Question, await readJson(c.req.raw))
+  const isTopic = on === 'topic' && name !== undefined && !nameFault(name)
+  const judge = isTopic ? await judgeOf(name, c.env) : (await copyFor(c.env, 0)).judge
+  const key = await identityKey(issuer ?? c.env.TOKEN_ISSUER ?? '', who.user)
+  const foreign = issuer !== undefined && issuer !== c.env.TOKEN_ISSUER && { issuer }
+  const user: User = { key, ...who, ...foreign, issuedAt: Date.now(), expiresAt: Number.MAX_SAFE_INTEGER }
+  const bearer = judge.bind(await visitorOf(user, address))
   const ruling = judge.authority.decide(bearer, new Ask(action, on, name === undefined ? {} : { name }))
   const { effect, by, decision, rows } = ruling
   const limits = decision?.limits?.map(formatLimit)
@@ -136,7 +142,7 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
         at: Date.now(),
         who: whoIs(c.var.actor.user),
         what: need.act ?? call,
-        object: topic === undefined ? 'server' : `topic ${topic}`,
+        object: topic === undefined ? (c.var.object ?? 'server') : `topic ${topic}`,
         outcome: response.ok ? 'done' : 'refused',
         reason,
         count: 1,

@@ -32,4 +32,5 @@ export function turnedAway(
 }
 
 /** Issuer, if it is not the deployment's own, and subject. */
-export const whoIs = ({ user, issuer = '' }: Pick<Visitor, 'user' | 'issuer'>): string => `${issuer} ${user}`.trim()
+export const whoIs = ({ user, issuer = '' }: { readonly user: string; readonly issuer?: string | undefined }): string =>
+  `${issuer} ${user}`.trim()

@@ -133,7 +133,10 @@ export class DirectoryObject extends DurableObject<Env> {
       ...this.#news,
       version: this.#news.version + 1,
       revoked: {
-        tokens: what.token === undefined ? tokens : [...tokens, what.token].slice(-REVOCATIONS),
+        tokens:
+          what.token === undefined
+            ? tokens
+            : [...tokens.filter((known) => known !== what.token), what.token].slice(-REVOCATIONS),
         users: what.user === undefined ? users : replaced(users, what.user, before),
         groups: what.group === undefined ? groups : replaced(groups, what.group, before),
       },
