@@ -1,4 +1,4 @@
-import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { digestOf } from '../../packages/edge/src/access/digest.ts'
@@ -9,6 +9,7 @@ import type { AuditRecord } from '../../packages/edge/src/audit/records.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
 import { directoryOf } from '../../packages/edge/src/objects/stubs.ts'
+import { ROW_LIMIT_BYTES } from '../../packages/edge/src/store/layout.ts'
 import { codeOf } from './client.ts'
 import { Deployment, member, ROOT } from './deployment.ts'
 
@@ -406,6 +407,23 @@ describe('revocations', () => {
       'kick group crew',
     ])
   })
+})
+
+test('a policy that is larger than a row is kept, over a restart, too', async () => {
+  const rule = (i: number) =>
+    `acl allow user:u${i} publish topic name="${'x'.repeat(60)}/${'y'.repeat(60)}/${'z'.repeat(50)}"`
+  const rules = Array.from({ length: 12_000 }, (_, i) => rule(i)).join('\n')
+  await here.setPolicy({ rules })
+  const rows = () =>
+    runInDurableObject(directory(), (_, { storage }) =>
+      storage.sql.exec('select max(length(news)) as chars from policy').one(),
+    )
+
+  await evictDurableObject(directory())
+
+  expect(JSON.stringify(rules).length).toBeGreaterThan(ROW_LIMIT_BYTES)
+  expect((await rows()).chars).toBeLessThanOrEqual(ROW_LIMIT_BYTES / 3)
+  expect((await here.call('GET /policy')).body.rules).toBe(rules)
 })
 
 test('more objects than one event can reach are told by the next ones', async () => {

@@ -4,6 +4,7 @@ import { carryOver, type News, NO_NEWS } from '../access/news.ts'
 import { type AuditRecord, type RecordQuery, type RecordRow, Records } from '../audit/records.ts'
 import { Refusals } from '../audit/refusals.ts'
 import type { Env } from '../env.ts'
+import { partsOf } from '../store/facts.ts'
 import { Errands } from './errands.ts'
 import { topicObjectName } from './object-name.ts'
 
@@ -19,6 +20,9 @@ const DENIALS_KEPT_MS = 7 * 24 * 3_600_000
 
 const TABLES = `
   create table if not exists policy (version integer primary key, news text not null);
+  create table if not exists policy_part (
+    version integer not null, part integer not null, text text not null, primary key (version, part)
+  ) without rowid;
   create table if not exists live (name text primary key) without rowid;
   create table if not exists own (name text primary key) without rowid;
   create table if not exists kick (id integer primary key autoincrement, who text not null, until integer not null);
@@ -65,7 +69,6 @@ export class DirectoryObject extends DurableObject<Env> {
   readonly #refusals: Refusals
   readonly #errands: Errands
   #news: News
-  #own: Set<string>
   /** Objects that are being told. One that enrols meanwhile has somebody there again, whatever it answers. */
   readonly #telling = new Set<{ readonly name: string; enrolled: boolean }>()
 
@@ -82,15 +85,8 @@ export class DirectoryObject extends DurableObject<Env> {
       // It will ask when somebody comes.
       gone: (name) => this.#sql.exec('delete from live where name = ?', name),
     })
-    const [row] = this.#sql.exec('select news from policy order by version desc limit 1').toArray()
-    this.#news = row ? (JSON.parse(row.news as string) as News) : NO_NEWS
+    this.#news = this.#newest() ?? NO_NEWS
     this.#bring(env.POLICY || undefined)
-    this.#own = new Set(
-      this.#sql
-        .exec('select name from own')
-        .toArray()
-        .map(({ name }) => name as string),
-    )
   }
 
   /** @returns the policy if it is newer than what the caller knows */
@@ -107,18 +103,16 @@ export class DirectoryObject extends DurableObject<Env> {
 
   /** For a Worker that is about to turn somebody away. */
   lookUp(known: number, topic: string): { news: News | undefined; own: boolean } {
-    return { news: this.news(known), own: this.#own.has(topic) }
+    return { news: this.news(known), own: this.hasOwn(topic) }
   }
 
   /** Whether a topic has rules or grants of its own, which may let in whom the deployment's do not. */
   hasOwn(topic: string): boolean {
-    return this.#own.has(topic)
+    return this.#sql.exec('select 1 from own where name = ?', topic).toArray().length > 0
   }
 
   markOwn(topic: string): void {
-    if (this.#own.has(topic)) return
-    this.#sql.exec('insert into own values (?)', topic)
-    this.#own.add(topic)
+    this.#sql.exec('insert into own values (?) on conflict do nothing', topic)
   }
 
   /** @returns `undefined` if somebody else has changed it meanwhile */
@@ -220,9 +214,24 @@ export class DirectoryObject extends DurableObject<Env> {
     }
   }
 
+  #newest(): News | undefined {
+    const [row] = this.#sql.exec('select version, news from policy order by version desc limit 1').toArray()
+    if (!row) return undefined
+    const more = this.#sql.exec('select text from policy_part where version = ? order by part', row.version).toArray()
+    return JSON.parse([row.news, ...more.map(({ text }) => text)].join('')) as News
+  }
+
+  /** The largest policy is larger than a row may be. */
   #keep(news: News): void {
-    this.#sql.exec('insert into policy values (?, ?)', news.version, JSON.stringify(news))
-    this.#sql.exec('delete from policy where version <= ?', news.version - VERSIONS)
+    const { version } = news
+    this.ctx.storage.transactionSync(() => {
+      const [first, ...more] = partsOf(JSON.stringify(news))
+      this.#sql.exec('insert into policy values (?, ?)', version, first)
+      for (const [part, text] of more.entries())
+        this.#sql.exec('insert into policy_part values (?, ?, ?)', version, part, text)
+      for (const table of ['policy', 'policy_part'])
+        this.#sql.exec(`delete from ${table} where version <= ?`, version - VERSIONS)
+    })
   }
 
   async #spread(news: News): Promise<Changed> {

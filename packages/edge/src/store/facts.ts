@@ -50,7 +50,8 @@ const SET = 'insert into fact values (?, ?, ?) on conflict do update set text = 
 /** A character takes three bytes at most. */
 const PART_CHARS = Math.floor(ROW_LIMIT_BYTES / 4)
 
-function* partsOf(text: string): Iterable<string> {
+/** A text in pieces, each short enough for a row. */
+export function* partsOf(text: string): Iterable<string> {
   let start = 0
   do {
     let end = start + PART_CHARS
