@@ -165,6 +165,22 @@ test('pages of the audit lead through all of it, and the bound holds', async () 
   expect(new Set(ids).size).toBe(ids.length)
 })
 
+test('whoever does much does not push out what others did', async () => {
+  await runInDurableObject(stub(), (_, { storage }) => {
+    const records = new Records(storage.sql)
+    const add = (who: string, at: number) =>
+      records.add({ at, who, what: 'set access', object: 'x', outcome: 'done', reason: '', count: 1 })
+    for (let i = 1; i <= 100; i++) add('root', i)
+    for (let i = 101; i <= 25_000; i++) add('mallory', i)
+    const by = storage.sql.exec('select who, count(*) as rows from record group by who order by who').toArray()
+
+    expect(by).toEqual([
+      { who: 'mallory', rows: 9_900 },
+      { who: 'root', rows: 100 },
+    ])
+  })
+})
+
 test('the Worker counts whom it turns away, and names those of a -log rule, and no object is made', async () => {
   await here.setPolicy({ rules: 'acl deny-log user:mallory all topic\nacl allow user:ana all topic' })
   const made = vi.spyOn(here.vars.TOPICS, 'getByName')

@@ -1,5 +1,5 @@
 const RECORDS = {
-  /** Of one place: a topic, or the deployment. The oldest go, so many at a time. */
+  /** Of one place: a topic, or the deployment. So many go at a time: the oldest of whoever has most. */
   rows: 10_000,
   rotatedAtOnce: 500,
   /** Longer texts are cut: an issuer, or the name of a topic that is none, may have any length. */
@@ -42,6 +42,9 @@ const TABLE = `create table if not exists record (
   outcome text not null, reason text not null, count integer not null
 )`
 
+const OLDEST = 'select id from record order by id limit ?'
+const OLDEST_OF = 'select id from record where who = ? order by id limit ?'
+
 /** A bounded list of what was done and decided in an object's own SQLite. Its table is made with the first row: most topics have none. */
 export class Records {
   readonly #sql: SqlStorage
@@ -63,8 +66,19 @@ export class Records {
       )
       .toArray()
     const id = row?.id as number
-    if (id % RECORDS.rotatedAtOnce === 0) this.#sql.exec('delete from record where id <= ?', id - RECORDS.rows)
+    if (id % RECORDS.rotatedAtOnce === 0) this.#rotate()
     return id
+  }
+
+  /** Whoever does much pushes out what they did themselves, and not what others did. */
+  #rotate(): void {
+    const users = this.#sql.exec('select who, count(*) as rows from record group by who order by rows desc').toArray()
+    const excess = users.reduce((sum, { rows }) => sum + (rows as number), 0) - RECORDS.rows
+    const [most] = users
+    if (excess <= 0 || !most) return
+    if ((most.rows as number) > excess)
+      this.#sql.exec(`delete from record where id in (${OLDEST_OF})`, most.who, excess)
+    else this.#sql.exec(`delete from record where id in (${OLDEST})`, excess)
   }
 
   setCount(id: number, count: number): void {
