@@ -30,7 +30,7 @@ export function layerOf({ version, document, since }: News, learned: Learned = [
   if (version === 0) return NO_LAYER
   const at = (came: number | undefined): number => learnedAt(learned, came ?? version)
   return {
-    policy: readOnce(document),
+    policy: readOf(document),
     ruleSince: (place) => at(since.rules[place]),
     grantSince: (place) => at(since.grants[place]),
   }
@@ -38,16 +38,33 @@ export function layerOf({ version, document, since }: News, learned: Learned = [
 
 /** How many documents are kept: during a change there are two, and tests have several deployments. */
 const KEPT = 4
-const READ = new Map<string, ReadPolicy>()
+const KEPT_DOCUMENTS = new Map<string, PolicyDocument>()
+const READ = new WeakMap<PolicyDocument, ReadPolicy>()
 
-/** All objects and requests of an isolate go by the same document, which may be large. */
-function readOnce({ rules, grants }: PolicyDocument): ReadPolicy {
+/**
+ * The same with a document that all objects and requests of an isolate share, since it may be large. Without the tests, which nobody needs
+ * once it is accepted.
+ */
+export function shared(news: News): News {
+  return { ...news, document: sharedDocument(news.document) }
+}
+
+function sharedDocument(document: PolicyDocument): PolicyDocument {
+  for (const known of KEPT_DOCUMENTS.values()) if (known === document) return known
+  const { rules, grants } = document
   const key = JSON.stringify([rules, grants])
-  const read = READ.get(key) ?? readPolicy({ rules, grants, tests: [] })
-  READ.delete(key)
-  READ.set(key, read)
-  const [oldest] = READ.keys()
-  if (READ.size > KEPT) READ.delete(oldest as string)
+  const known = KEPT_DOCUMENTS.get(key) ?? { rules, grants, tests: [] }
+  KEPT_DOCUMENTS.delete(key)
+  KEPT_DOCUMENTS.set(key, known)
+  const [oldest] = KEPT_DOCUMENTS.keys()
+  if (KEPT_DOCUMENTS.size > KEPT) KEPT_DOCUMENTS.delete(oldest as string)
+  return known
+}
+
+function readOf(document: PolicyDocument): ReadPolicy {
+  const known = sharedDocument(document)
+  const read = READ.get(known) ?? readPolicy(known)
+  READ.set(known, read)
   return read
 }
 

@@ -8,7 +8,7 @@ import { Judge, type Layer, type Verdict } from './judge.ts'
 import { type Learned, learn } from './learned.ts'
 import { Lease } from './lease.ts'
 import { userLimits } from './limits.ts'
-import { carryOver, layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
+import { carryOver, layerOf, type News, NO_NEWS, revokedOf, shared } from './news.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A topic's own rules and grants. `since`: the offset at which each began. */
@@ -56,7 +56,8 @@ export class TopicAccess {
     this.#options = options
     const copy = readFact(sql, POLICY_BUCKET)
     const own = readFact(sql, OWN_BUCKET)
-    this.#copy = copy === undefined ? { news: NO_NEWS, learned: [] } : (JSON.parse(copy) as Copy)
+    const { news, learned } = copy === undefined ? { news: NO_NEWS, learned: [] } : (JSON.parse(copy) as Copy)
+    this.#copy = { news: shared(news), learned }
     this.#own = own === undefined ? undefined : (JSON.parse(own) as OwnAccess)
     this.lease = new Lease(
       () => ask(this.#copy.news.version),
@@ -123,7 +124,7 @@ export class TopicAccess {
     return this.#change(async () => {
       if (news.version <= this.#copy.news.version) return
       const head = this.#options.head()
-      this.#copy = { news, learned: learn(this.#copy.learned, news.version, head) }
+      this.#copy = { news: shared(news), learned: learn(this.#copy.learned, news.version, head) }
       writeFact(this.#options.sql, POLICY_BUCKET, JSON.stringify(this.#copy))
     })
   }
