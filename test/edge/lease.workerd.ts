@@ -110,3 +110,19 @@ test('a renewed token is judged anew on the live link: it can widen, and what it
   // What it read as a reader it may not read any more: that ends with the link.
   expect(await ana.closed).toEqual({ code: 4403, reason: 'access_changed' })
 })
+
+test('who administers while the directory is away is told so, and never that what was done failed', async () => {
+  cutOff()
+  const news = vi.spyOn(DirectoryObject.prototype, 'news').mockRejectedValue(new Error('cut off'))
+  onTestFinished(() => news.mockRestore())
+
+  const answer = await here.call('GET /policy')
+  news.mockRestore()
+  vi.mocked(DirectoryObject.prototype.enrol).mockRestore()
+  const record = vi.spyOn(DirectoryObject.prototype, 'record').mockRejectedValue(new Error('cut off') as never)
+  onTestFinished(() => record.mockRestore())
+  const done = await here.call(`PUT /access/topics/${topic}`, { rules: 'acl allow all view topic', ifVersion: 0 })
+
+  expect(answer).toMatchObject({ status: 503, body: { error: { code: 'policy_unavailable' } } })
+  expect(done).toMatchObject({ status: 200, body: { version: 1 } })
+})

@@ -246,6 +246,19 @@ test('remembers the largest link that there can be', async () => {
   expect((await client.publish(1, ['1'])).result).toMatchObject({ fates: [{ fate: 'stored' }] })
 })
 
+test('a token whose user could not be remembered is refused, and nobody else on the topic is hurt by it', async () => {
+  const topic = 'too-large'
+  const large = { sub: '\u0001'.repeat(200), iss: '\u00e9'.repeat(2_000) }
+  const witness = await greeted(topic)
+
+  const client = await open(topic, large)
+  const renewed = await witness.ask('authenticate', { token: await makeToken({ iss: large.iss }) })
+
+  expect(codeOf(await client.next(() => true))).toBe('token_too_large')
+  expect(codeOf(renewed)).toBe('token_too_large')
+  expect((await witness.publish(1, ['1'])).result).toMatchObject({ fates: [{ fate: 'stored' }] })
+})
+
 test('queues its credit and one frame for a reader that stops, and reads the rest from the log when it goes on', async () => {
   const topic = 'slow'
   const [publisher, quick, slow] = await Promise.all([greeted(topic), greeted(topic), greeted(topic)])

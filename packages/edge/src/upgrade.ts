@@ -10,6 +10,7 @@ import { mayConnect } from './auth/origin.ts'
 import { verifyToken } from './auth/token.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
+import { fitsAttachment } from './objects/attachment.ts'
 import { topicObjectName } from './objects/object-name.ts'
 import { readRetention } from './objects/retention.ts'
 
@@ -66,6 +67,7 @@ async function admit(protocols: readonly string[], topic: string, { env, address
     return fault('internal')
   }
   const visitor = await visitorOf(user, address)
+  if (!fitsAttachment(visitor)) return fault('token_too_large')
   const limits = await mayEnter(visitor, topic, env)
   return 'code' in limits ? limits : seat(visitor, { topic, limits, env })
 }

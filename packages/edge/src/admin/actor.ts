@@ -40,11 +40,18 @@ export async function enter(request: Request, env: Env): Promise<Actor | Fault> 
   const user = await verifyToken(token, env)
   if ('code' in user) return user
   const visitor = await visitorOf(user, addressOf(request, env))
-  const { judge } = await copyFor(env, 0)
+  const copy = await copyFor(env, 0).catch(unknown)
+  if ('code' in copy) return copy
+  const { judge } = copy
   // A narrowed token is no root's: what it may do is for the policy to say.
   const root = isRoot(user, env.ADMINS) && !judge.isVoid(visitor) && user.capabilities === undefined
   const { rights, log } = judge.judge(visitor, 'server')
   return { user, visitor, root, rights: root ? ALL : rights, log }
+}
+
+function unknown(error: unknown): Fault {
+  console.error('the policy could not be learned:', error)
+  return fault('policy_unavailable')
 }
 
 const ALL = Object.values(RIGHTS).reduce((mask, bit) => mask | bit, 0)

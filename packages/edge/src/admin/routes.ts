@@ -138,7 +138,7 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
       : httpError(fault('forbidden'))
     if (need.act !== undefined || has(c.var.actor.log, need.server)) {
       const reason = response.ok ? '' : await codeOf(response)
-      await directoryOf(c.env).record({
+      const record = {
         at: Date.now(),
         who: whoIs(c.var.actor.user),
         what: need.act ?? call,
@@ -146,12 +146,18 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
         outcome: response.ok ? 'done' : 'refused',
         reason,
         count: 1,
-      })
+      } as const
+      await directoryOf(c.env).record(record).catch(unheard)
     } else if (response.status === 403) countDenial(c.env, 'forbidden')
     // Whoever changed it sees it at once, here at least.
-    if (need.act !== undefined) await copyFor(c.env, 0)
+    if (need.act !== undefined) await copyFor(c.env, 0).catch(unheard)
     return response
   })
+}
+
+/** What was done is done: whoever did it is not told that it failed. */
+function unheard(error: unknown): void {
+  console.error('the directory did not answer after a call to administer:', error)
 }
 
 /** What failed is recorded, too. */

@@ -1,4 +1,5 @@
 import type { LinkState } from '@messkit/sdk/broker'
+import { LIMITS } from '@messkit/sdk/protocol'
 import type { Visitor } from '../access/visitor.ts'
 
 /**
@@ -17,10 +18,27 @@ const LIMIT_BYTES = 16_384
 /** What the platform adds to the texts. */
 const FRAME_BYTES = 96
 
+/** What the rest may come to, beside the visitor: the longest subscription, what is said about a user's rights, and a place. */
+const SUBSCRIPTION_CHARS = JSON.stringify({
+  id: 0xffff_ffff,
+  next: Number.MAX_SAFE_INTEGER,
+  live: false,
+  credit: { through: Number.MAX_SAFE_INTEGER },
+  at: Number.MAX_SAFE_INTEGER,
+}).length
+const REST_CHARS = LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1) + 1_024
+
+/** Whether a link of theirs can be remembered, whatever they subscribe: asked before they come in, for it would be too late after that. */
+export function fitsAttachment(visitor: Visitor): boolean {
+  // The name stands in the identity once more.
+  const chars = plain(visitor).length + plain({ user: visitor.user }).length
+  return chars + REST_CHARS + FRAME_BYTES <= LIMIT_BYTES
+}
+
 export function writeAttachment(socket: WebSocket, state: LinkState, visitor: Visitor): void {
   const texts = [plain(state), plain(visitor)] as const
   const bytes = texts[0].length + texts[1].length
-  // Our own mistake if it fails: names, keys, groups and subscriptions of a link are bounded below.
+  // Our own mistake if it fails: who comes in was measured, and subscriptions of a link are bounded.
   if (bytes > LIMIT_BYTES - FRAME_BYTES) throw new RangeError(`a link's state has ${bytes} bytes`)
   socket.serializeAttachment([VERSION, ...texts] satisfies Attachment)
 }

@@ -24,7 +24,7 @@ import type { Env } from '../env.ts'
 import { SqliteStore } from '../store/sqlite.ts'
 import { refuse } from '../upgrade.ts'
 import { Alarm } from './alarm.ts'
-import { readAttachment, writeAttachment } from './attachment.ts'
+import { fitsAttachment, readAttachment, writeAttachment } from './attachment.ts'
 import type { Kick } from './directory-object.ts'
 import { topicOf } from './object-name.ts'
 import { readRetention } from './retention.ts'
@@ -242,6 +242,7 @@ export class TopicObject extends DurableObject<Env> {
     if ('code' in user) return user
     const { address, place } = seat?.visitor ?? {}
     const visitor = { ...(await visitorOf(user, address)), ...(place && { place }) }
+    if (!fitsAttachment(visitor)) return fault('token_too_large')
     if (seat && seat.visitor.key === visitor.key) seat.visitor = visitor
     return this.#access.judge(visitor)
   }
