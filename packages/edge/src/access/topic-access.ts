@@ -3,7 +3,7 @@ import { type Fault, fault } from '@messkit/sdk/protocol'
 import type { Kick } from '../objects/directory-object.ts'
 import { readFact, writeFact } from '../store/facts.ts'
 import { OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
-import { keysOf, NOTHING, type PolicyDocument, readPolicy } from './document.ts'
+import { keysOf, NOTHING, type PolicyDocument, type ReadPolicy, readPolicy } from './document.ts'
 import { Judge, type Layer, type Verdict } from './judge.ts'
 import { type Learned, learn } from './learned.ts'
 import { Lease } from './lease.ts'
@@ -46,6 +46,8 @@ export class TopicAccess {
   readonly #options: TopicAccessOptions
   #copy: Copy
   #own: OwnAccess | undefined
+  /** What stands in it, read once: it may be large, and every change of the deployment's policy needs it. */
+  #ownRead: ReadPolicy | undefined
   #judge: Judge | undefined
   #logs = false
   /** Changes one after the other: each is made from what the one before left. */
@@ -151,6 +153,7 @@ export class TopicAccess {
           grants: carryOver({ keys: old.grants, since: before.since.grants }, read.grants, head),
         },
       }
+      this.#ownRead = undefined
       writeFact(this.#options.sql, OWN_BUCKET, JSON.stringify(this.#own))
     })
     return version === undefined ? fault('version_conflict') : { version }
@@ -172,8 +175,9 @@ export class TopicAccess {
 
   #ownLayer(): Layer {
     const { document, since } = this.own
+    this.#ownRead ??= readPolicy({ ...document, tests: [] })
     return {
-      policy: readPolicy({ ...document, tests: [] }),
+      policy: this.#ownRead,
       ruleSince: (place) => since.rules[place] ?? 0,
       grantSince: (place) => since.grants[place] ?? 0,
     }

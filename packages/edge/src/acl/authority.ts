@@ -82,7 +82,7 @@ export class Authority {
     const { must, others } = compiledOnce(deployment)
     this.#must = must
     this.#deployment = others
-    this.#own = own && new CompiledPolicy(own)
+    this.#own = own && compiledOwn(own)
     this.#grants = grants
   }
 
@@ -155,6 +155,15 @@ function compiledOnce(policy: Policy): Compiled {
     others: new CompiledPolicy(policy, rules.get(false) ?? []),
   }
   COMPILED.set(policy, compiled)
+  return compiled
+}
+
+const OWN = new WeakMap<Policy, CompiledPolicy>()
+
+/** A topic's own rules are no different for those with `must`: they stand behind the deployment's either way. */
+function compiledOwn(policy: Policy): CompiledPolicy {
+  const compiled = OWN.get(policy) ?? new CompiledPolicy(policy)
+  OWN.set(policy, compiled)
   return compiled
 }
 

@@ -69,6 +69,7 @@ export class DirectoryObject extends DurableObject<Env> {
   readonly #refusals: Refusals
   readonly #errands: Errands
   #news: News
+  #newsChars = 0
   /** Objects that are being told. One that enrols meanwhile has somebody there again, whatever it answers. */
   readonly #telling = new Set<{ readonly name: string; enrolled: boolean }>()
 
@@ -82,6 +83,7 @@ export class DirectoryObject extends DurableObject<Env> {
       storage: ctx.storage,
       now: () => Date.now(),
       tell: (errand, name) => (errand > 0 ? this.#tellNews(name) : this.#tellKick(-errand, name)),
+      size: (errand) => (errand > 0 ? this.#newsChars : 0),
       // It will ask when somebody comes.
       gone: (name) => this.#sql.exec('delete from live where name = ?', name),
     })
@@ -218,14 +220,18 @@ export class DirectoryObject extends DurableObject<Env> {
     const [row] = this.#sql.exec('select version, news from policy order by version desc limit 1').toArray()
     if (!row) return undefined
     const more = this.#sql.exec('select text from policy_part where version = ? order by part', row.version).toArray()
-    return JSON.parse([row.news, ...more.map(({ text }) => text)].join('')) as News
+    const text = [row.news, ...more.map((part) => part.text)].join('')
+    this.#newsChars = text.length
+    return JSON.parse(text) as News
   }
 
   /** The largest policy is larger than a row may be. */
   #keep(news: News): void {
     const { version } = news
     this.ctx.storage.transactionSync(() => {
-      const [first, ...more] = partsOf(JSON.stringify(news))
+      const text = JSON.stringify(news)
+      this.#newsChars = text.length
+      const [first, ...more] = partsOf(text)
       this.#sql.exec('insert into policy values (?, ?)', version, first)
       for (const [part, text] of more.entries())
         this.#sql.exec('insert into policy_part values (?, ?, ?)', version, part, text)

@@ -2,6 +2,8 @@ const ERRANDS = {
   /** Objects that are told in one event: an object may ask others about a thousand times before its event has to end. */
   toldPerEvent: 500,
   toldAtOnce: 50,
+  /** The same in characters: a policy may be large, and those on their way lie in memory. */
+  charsAtOnce: 16 * 1024 * 1024,
   /** Who could not be told is told again after this long. */
   againMs: 5_000,
 } as const
@@ -25,6 +27,8 @@ interface ErrandsOptions {
   /** @returns what it counted there, or `undefined` where nobody is any more */
   readonly tell: (errand: number, name: string) => Promise<number | undefined>
   readonly gone: (name: string) => void
+  /** How much is sent to each, in characters. */
+  readonly size: (errand: number) => number
 }
 
 /** Tells many objects something: the first at once, the others and those that failed by alarms. */
@@ -78,7 +82,9 @@ export class Errands {
         else sum += counted
       }
     }
-    await Promise.all(Array.from({ length: ERRANDS.toldAtOnce }, worker))
+    const most = Math.max(1, ...rows.map(({ errand }) => this.#options.size(errand)))
+    const atOnce = Math.max(1, Math.min(ERRANDS.toldAtOnce, Math.floor(ERRANDS.charsAtOnce / most)))
+    await Promise.all(Array.from({ length: atOnce }, worker))
     return { failed, sum }
   }
 
