@@ -1,6 +1,7 @@
 /**
  * Where the log of a topic stood when it learned of each version of the policy: `[version, offset]`, both rising. A grant of history counts
- * from where the topic learned of it, so what is older stays hidden from who was let in later.
+ * from where the topic learned of it, so what is older stays hidden from whom a newer rule lets in. Who joins a group that a
+ * rule is about reads back as far as the rule does.
  */
 export type Learned = readonly (readonly [version: number, offset: number])[]
 
