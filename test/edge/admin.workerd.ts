@@ -2,7 +2,7 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'c
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { digestOf } from '../../packages/edge/src/access/digest.ts'
-import { NO_NEWS } from '../../packages/edge/src/access/news.ts'
+import { readNews } from '../../packages/edge/src/access/news.ts'
 import { ROLES } from '../../packages/edge/src/access/roles.ts'
 import { CALLS, type Call } from '../../packages/edge/src/admin/calls.ts'
 import type { AuditRecord } from '../../packages/edge/src/audit/records.ts'
@@ -389,7 +389,7 @@ describe('revocations', () => {
     for (let i = 0; i < 3; i++) await here.call('POST /revocations', { what: 'token', id: topic })
     const digest = await digestOf(topic)
 
-    const { revoked } = (await directoryOf(here.vars).news(-1)) ?? NO_NEWS
+    const { revoked } = readNews((await directoryOf(here.vars).news(-1)) ?? '')
 
     expect(revoked.tokens.filter((token) => token === digest)).toHaveLength(1)
   })

@@ -5,7 +5,7 @@ import type { Env } from '../env.ts'
 import { directoryOf, topicOf } from '../objects/stubs.ts'
 import { Judge, NO_LAYER } from './judge.ts'
 import type { ConnectionLimits } from './limits.ts'
-import { layerOf, type News, NO_NEWS, revokedOf } from './news.ts'
+import { layerOf, type News, NO_NEWS, readNews, revokedOf } from './news.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A Worker's copy of the policy is asked about again when it is this old. Nobody is turned away by a copy that was not asked about just now. */
@@ -57,10 +57,11 @@ export async function copyFor(env: Env, maxAgeMs: number): Promise<Copy> {
   return keep(env, await directoryOf(env).news(known?.news.version ?? -1))
 }
 
-/** @param news `undefined` if what is known is the newest */
-async function keep(env: Env, news: News | undefined): Promise<Copy> {
+/** @param text `undefined` if what is known is the newest */
+async function keep(env: Env, text: string | undefined): Promise<Copy> {
   const askedAt = Date.now()
   const known = copies.get(env.DIRECTORY)
+  const news = text === undefined ? undefined : readNews(text)
   if (known && (news?.version ?? -1) <= known.news.version) {
     const copy = { ...known, askedAt }
     copies.set(env.DIRECTORY, copy)

@@ -1,5 +1,3 @@
-import type { News } from './news.ts'
-
 /** A copy of the policy is asked about in the background when it is this old, and not gone by any more when it is that old. */
 const RENEW_MS = 10_000
 const LEASE_MS = 30_000
@@ -9,16 +7,16 @@ const LEASE_MS = 30_000
  * does nothing needs no policy, and who does something looks here first.
  */
 export class Lease {
-  readonly #ask: () => Promise<News | undefined>
-  readonly #take: (news: News) => Promise<void>
+  readonly #ask: () => Promise<string | undefined>
+  readonly #take: (text: string) => Promise<void>
   readonly #now: () => number
   #askedAt = Number.NEGATIVE_INFINITY
   #asking: Promise<boolean> | undefined
   /** Answers that were asked for before this changed come from somebody who has forgotten us since. */
   #life = 0
 
-  /** @param ask the directory, for what is newer @param take what is newer */
-  constructor(ask: () => Promise<News | undefined>, take: (news: News) => Promise<void>, now: () => number) {
+  /** @param ask the directory, for news @param take the news */
+  constructor(ask: () => Promise<string | undefined>, take: (text: string) => Promise<void>, now: () => number) {
     this.#ask = ask
     this.#take = take
     this.#now = now
@@ -51,8 +49,8 @@ export class Lease {
   async #renew(): Promise<boolean> {
     const [now, life] = [this.#now(), this.#life]
     try {
-      const news = await this.#ask()
-      if (news) await this.#take(news)
+      const text = await this.#ask()
+      if (text !== undefined) await this.#take(text)
       if (life === this.#life) this.#askedAt = now
       return true
     } catch (error) {

@@ -36,35 +36,35 @@ export function layerOf({ version, document, since }: News, learned: Learned = [
   }
 }
 
-/** How many documents are kept: during a change there are two, and tests have several deployments. */
+/** How many texts are kept: during a change there are two, and tests have several deployments. */
 const KEPT = 4
-const KEPT_DOCUMENTS = new Map<string, PolicyDocument>()
+const TEXTS = new Map<string, News>()
 const READ = new WeakMap<PolicyDocument, ReadPolicy>()
 
-/**
- * The same with a document that all objects and requests of an isolate share, since it may be large. Without the tests, which nobody needs
- * once it is accepted.
- */
-export function shared(news: News): News {
-  return { ...news, document: sharedDocument(news.document) }
+/** News as they cross RPC and lie in rows: an isolate reads a text once, however many objects go by it, since it may be large. */
+export function readNews(text: string): News {
+  const news = TEXTS.get(text) ?? withKnownDocument(JSON.parse(text) as News)
+  TEXTS.delete(text)
+  TEXTS.set(text, news)
+  const [oldest] = TEXTS.keys()
+  if (TEXTS.size > KEPT) TEXTS.delete(oldest as string)
+  return news
 }
 
-function sharedDocument(document: PolicyDocument): PolicyDocument {
-  for (const known of KEPT_DOCUMENTS.values()) if (known === document) return known
-  const { rules, grants } = document
-  const key = JSON.stringify([rules, grants])
-  const known = KEPT_DOCUMENTS.get(key) ?? { rules, grants, tests: [] }
-  KEPT_DOCUMENTS.delete(key)
-  KEPT_DOCUMENTS.set(key, known)
-  const [oldest] = KEPT_DOCUMENTS.keys()
-  if (KEPT_DOCUMENTS.size > KEPT) KEPT_DOCUMENTS.delete(oldest as string)
-  return known
+export const writeNews = (news: News): string => JSON.stringify(news)
+
+/** A revocation is news, too, and leaves the document as it was. */
+function withKnownDocument(news: News): News {
+  for (const { document } of TEXTS.values()) if (isSame(document, news.document)) return { ...news, document }
+  return news
 }
+
+const isSame = (one: PolicyDocument, other: PolicyDocument): boolean =>
+  one.rules === other.rules && JSON.stringify([one.grants, one.tests]) === JSON.stringify([other.grants, other.tests])
 
 function readOf(document: PolicyDocument): ReadPolicy {
-  const known = sharedDocument(document)
-  const read = READ.get(known) ?? readPolicy(known)
-  READ.set(known, read)
+  const read = READ.get(document) ?? readPolicy({ ...document, tests: [] })
+  READ.set(document, read)
   return read
 }
 

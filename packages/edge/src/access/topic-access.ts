@@ -2,13 +2,13 @@ import type { Identity } from '@messkit/sdk/broker'
 import { type Fault, fault } from '@messkit/sdk/protocol'
 import type { Kick } from '../objects/directory-object.ts'
 import { readFact, writeFact } from '../store/facts.ts'
-import { OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
+import { LEARNED_BUCKET, OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
 import { keysOf, NOTHING, type PolicyDocument, type ReadPolicy, readPolicy } from './document.ts'
 import { Judge, type Layer, type Verdict } from './judge.ts'
 import { type Learned, learn } from './learned.ts'
 import { Lease } from './lease.ts'
 import { userLimits } from './limits.ts'
-import { carryOver, layerOf, type News, NO_NEWS, revokedOf, shared } from './news.ts'
+import { carryOver, layerOf, type News, NO_NEWS, readNews, revokedOf } from './news.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A topic's own rules and grants. `since`: the offset at which each began. */
@@ -22,7 +22,7 @@ export interface TopicAccessOptions {
   readonly topic: string
   readonly sql: SqlStorage
   /** The directory, for what is newer than this version. */
-  readonly ask: (known: number) => Promise<News | undefined>
+  readonly ask: (known: number) => Promise<string | undefined>
   /** Let the directory know that there are rules here, so that whom they let in is not turned away before. */
   readonly mark: () => Promise<void>
   /** Offset behind the newest message. */
@@ -56,14 +56,15 @@ export class TopicAccess {
   constructor(options: TopicAccessOptions) {
     const { sql, ask, now } = options
     this.#options = options
-    const copy = readFact(sql, POLICY_BUCKET)
-    const own = readFact(sql, OWN_BUCKET)
-    const { news, learned } = copy === undefined ? { news: NO_NEWS, learned: [] } : (JSON.parse(copy) as Copy)
-    this.#copy = { news: shared(news), learned }
+    const [text, learned, own] = [POLICY_BUCKET, LEARNED_BUCKET, OWN_BUCKET].map((bucket) => readFact(sql, bucket))
+    this.#copy =
+      text === undefined || learned === undefined
+        ? { news: NO_NEWS, learned: [] }
+        : { news: readNews(text), learned: JSON.parse(learned) as Learned }
     this.#own = own === undefined ? undefined : (JSON.parse(own) as OwnAccess)
     this.lease = new Lease(
       () => ask(this.#copy.news.version),
-      (news) => this.learn(news),
+      (text) => this.learn(text),
       now,
     )
   }
@@ -121,13 +122,15 @@ export class TopicAccess {
     return this.isReady
   }
 
-  /** The deployment's policy has changed. */
-  learn(news: News): Promise<void> {
+  /** The deployment's policy has changed. @param text of the news */
+  learn(text: string): Promise<void> {
     return this.#change(async () => {
+      const news = readNews(text)
       if (news.version <= this.#copy.news.version) return
-      const head = this.#options.head()
-      this.#copy = { news: shared(news), learned: learn(this.#copy.learned, news.version, head) }
-      writeFact(this.#options.sql, POLICY_BUCKET, JSON.stringify(this.#copy))
+      const { sql, head } = this.#options
+      this.#copy = { news, learned: learn(this.#copy.learned, news.version, head()) }
+      writeFact(sql, POLICY_BUCKET, text)
+      writeFact(sql, LEARNED_BUCKET, JSON.stringify(this.#copy.learned))
     })
   }
 

@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import { keysOf, type PolicyDocument, readPolicy } from '../access/document.ts'
-import { carryOver, type News, NO_NEWS } from '../access/news.ts'
+import { carryOver, type News, NO_NEWS, readNews, writeNews } from '../access/news.ts'
 import { type AuditRecord, type RecordQuery, type RecordRow, Records } from '../audit/records.ts'
 import { Refusals } from '../audit/refusals.ts'
 import type { Env } from '../env.ts'
@@ -69,7 +69,8 @@ export class DirectoryObject extends DurableObject<Env> {
   readonly #refusals: Refusals
   readonly #errands: Errands
   #news: News
-  #newsChars = 0
+  /** The same as text. */
+  #text: string
   /** Objects that are being told. One that enrols meanwhile has somebody there again, whatever it answers. */
   readonly #telling = new Set<{ readonly name: string; enrolled: boolean }>()
 
@@ -83,28 +84,29 @@ export class DirectoryObject extends DurableObject<Env> {
       storage: ctx.storage,
       now: () => Date.now(),
       tell: (errand, name) => (errand > 0 ? this.#tellNews(name) : this.#tellKick(-errand, name)),
-      size: (errand) => (errand > 0 ? this.#newsChars : 0),
+      size: (errand) => (errand > 0 ? this.#text.length : 0),
       // It will ask when somebody comes.
       gone: (name) => this.#sql.exec('delete from live where name = ?', name),
     })
-    this.#news = this.#newest() ?? NO_NEWS
+    this.#text = this.#newest() ?? writeNews(NO_NEWS)
+    this.#news = readNews(this.#text)
     this.#bring(env.POLICY || undefined)
   }
 
-  /** @returns the policy if it is newer than what the caller knows */
-  news(known: number): News | undefined {
-    return this.#news.version > known ? this.#news : undefined
+  /** @returns the policy, as text, if it is newer than what the caller knows */
+  news(known: number): string | undefined {
+    return this.#news.version > known ? this.#text : undefined
   }
 
   /** An object that has links says that it wants to be told. */
-  enrol(name: string, known: number): News | undefined {
+  enrol(name: string, known: number): string | undefined {
     this.#sql.exec('insert into live values (?) on conflict do nothing', name)
     for (const told of this.#telling) if (told.name === name) told.enrolled = true
     return this.news(known)
   }
 
   /** For a Worker that is about to turn somebody away. */
-  lookUp(known: number, topic: string): { news: News | undefined; own: boolean } {
+  lookUp(known: number, topic: string): { news: string | undefined; own: boolean } {
     return { news: this.news(known), own: this.hasOwn(topic) }
   }
 
@@ -191,13 +193,14 @@ export class DirectoryObject extends DurableObject<Env> {
   #bring(rules: string | undefined): void {
     const { version, brought } = this.#news
     if (brought === rules || (version > 0 && brought === undefined)) return
+    let news: News
     try {
-      this.#news = this.#next({ rules: rules ?? '', grants: [], tests: [] }, { brought: rules })
+      news = this.#next({ rules: rules ?? '', grants: [], tests: [] }, { brought: rules })
     } catch (error) {
       console.error('POLICY is no policy; nobody may do anything:', error)
       return
     }
-    this.#keep(this.#news)
+    this.#keep(news)
   }
 
   #next(document: PolicyDocument, { brought }: { brought?: string | undefined } = {}): News {
@@ -216,33 +219,31 @@ export class DirectoryObject extends DurableObject<Env> {
     }
   }
 
-  #newest(): News | undefined {
+  #newest(): string | undefined {
     const [row] = this.#sql.exec('select version, news from policy order by version desc limit 1').toArray()
     if (!row) return undefined
     const more = this.#sql.exec('select text from policy_part where version = ? order by part', row.version).toArray()
-    const text = [row.news, ...more.map((part) => part.text)].join('')
-    this.#newsChars = text.length
-    return JSON.parse(text) as News
+    return [row.news, ...more.map((part) => part.text)].join('')
   }
 
   /** The largest policy is larger than a row may be. */
   #keep(news: News): void {
     const { version } = news
+    const whole = writeNews(news)
     this.ctx.storage.transactionSync(() => {
-      const text = JSON.stringify(news)
-      this.#newsChars = text.length
-      const [first, ...more] = partsOf(text)
+      const [first, ...more] = partsOf(whole)
       this.#sql.exec('insert into policy values (?, ?)', version, first)
       for (const [part, text] of more.entries())
         this.#sql.exec('insert into policy_part values (?, ?, ?)', version, part, text)
       for (const table of ['policy', 'policy_part'])
         this.#sql.exec(`delete from ${table} where version <= ?`, version - VERSIONS)
     })
+    this.#text = whole
+    this.#news = readNews(whole)
   }
 
   async #spread(news: News): Promise<Changed> {
     this.#keep(news)
-    this.#news = news
     // Nobody is told of what could still be forgotten.
     await this.ctx.storage.sync()
     // Whoever still waits to hear of an older one hears of this one instead.
@@ -262,7 +263,7 @@ export class DirectoryObject extends DurableObject<Env> {
     const told = { name, enrolled: false }
     this.#telling.add(told)
     try {
-      const here = await this.#topic(name).learn(this.#news)
+      const here = await this.#topic(name).learn(this.#text)
       return here || told.enrolled ? 0 : undefined
     } finally {
       this.#telling.delete(told)
@@ -282,7 +283,7 @@ export class DirectoryObject extends DurableObject<Env> {
 /** What objects do when they are told. */
 interface TopicRpc {
   /** @returns whether they still have links */
-  learn(news: News): Promise<boolean>
+  learn(text: string): Promise<boolean>
   /** @returns how many links it ended */
   kick(who: Kick): Promise<number>
 }

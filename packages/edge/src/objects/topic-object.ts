@@ -13,7 +13,6 @@ import {
   PROTOCOL,
 } from '@messkit/sdk/protocol'
 import type { PolicyDocument } from '../access/document.ts'
-import type { News } from '../access/news.ts'
 import { leavePlace } from '../access/places.ts'
 import { type OwnAccess, TopicAccess } from '../access/topic-access.ts'
 import { readVisitor, VISITOR_HEADER, type Visitor, visitorOf } from '../access/visitor.ts'
@@ -187,8 +186,8 @@ export class TopicObject extends DurableObject<Env> {
   // ---- who may do what
 
   /** From the directory. @returns whether anybody is here who would have to be told again */
-  async learn(news: News): Promise<boolean> {
-    await this.#access.learn(news)
+  async learn(text: string): Promise<boolean> {
+    await this.#access.learn(text)
     const here = this.#links.size > 0 || this.ctx.getWebSockets().length > 0
     // The directory forgets us now: whoever comes next has us ask again, or nobody would tell us what is taken away from them.
     if (!here) this.#access.lease.end()

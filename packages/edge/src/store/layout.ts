@@ -20,9 +20,10 @@ export const STEPS = [
 /** Where the log's own facts stand among the buckets of its checkpoint, which begin at -1. */
 export const LOG_BUCKET = -2
 
-/** Where a topic keeps its copy of the deployment's policy, and its own rules and grants. */
+/** Where a topic keeps its copy of the deployment's policy, its own rules and grants, and where it stood when it learned of which policy. */
 export const POLICY_BUCKET = -3
 export const OWN_BUCKET = -4
+export const LEARNED_BUCKET = -5
 
 /** Objects refuse rows of 2 MB; stand-alone workerd does so much later. */
 export const ROW_LIMIT_BYTES = 2_000_000
