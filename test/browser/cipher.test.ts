@@ -142,6 +142,48 @@ test('a message that cannot be sealed leaves no trace on the disk, and those aro
   expect(fates.unsent).toBe(0)
 })
 
+test('messages behind one that cannot be sealed keep their ids, also where it is the first of those sealed together', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const page = await open(await browser(), pages, undefined)
+
+  const { ids, acked, stored } = await page.evaluate(async () => {
+    // Answers at once, so that all of it is sealed before the first transaction is done.
+    const cipher = {
+      keyId: 'k1',
+      open: async (sealed: Uint8Array) => sealed,
+      seal: (plain: Uint8Array) =>
+        new TextDecoder().decode(plain).includes('"bad"') ? Promise.reject(new Error('no')) : Promise.resolve(plain),
+    }
+    const topic = kept.mess.topic('secrets/3', { cipher: sdk.endToEnd(cipher as never) })
+    const bad = [1_000, 1_001, 2_000, 2_001, 2_003]
+    const receipts = Array.from({ length: 2_005 }, (_, i) => topic.publish(bad.includes(i) ? 'bad' : i))
+    const good = receipts.filter((_, i) => !bad.includes(i))
+    await Promise.all(good.map(({ stored }: { stored: Promise<unknown> }) => stored))
+    await kept.mess.close({ waitMs: 20_000 })
+    const acks = await Promise.allSettled(good)
+    const again = sdk.createMess({ user: 'ana' })
+    const after = again.topic('secrets/3', { cipher: sdk.endToEnd(cipher as never) })
+    const stored: [unknown, string][] = []
+    for (let from: unknown; ; ) {
+      const { messages, next } = await after.history({ limit: 1_000, ...(from !== undefined && { from }) } as never)
+      stored.push(...messages.map(({ data, id }): [unknown, string] => [data, id]))
+      from = next
+      if (!from) break
+    }
+    await again.close()
+    return {
+      ids: receipts.flatMap(({ id }, i) => (bad.includes(i) ? [] : [[i, id]])),
+      acked: acks.filter(({ status }) => status === 'fulfilled').length,
+      stored,
+    }
+  })
+
+  expect(stored).toEqual(ids)
+  expect(acked).toBe(ids.length)
+})
+
 async function open(context: BrowserContext, pages: Site, url: string | undefined): Promise<Page> {
   const page = await tab(context, pages)
   await page.evaluate(

@@ -27,6 +27,8 @@ export function sealing(host: TopicHost, topic: string): Seal {
   let number = 0
   let waitingBytes = 0
   let running: Promise<void> | undefined
+  /** The newest that the outbox has taken. */
+  let last: PendingReceipt | undefined
 
   const run = async (): Promise<void> => {
     // Not yet: more may be published before the caller is done.
@@ -39,14 +41,14 @@ export function sealing(host: TopicHost, topic: string): Seal {
         waitingBytes -= bytes
         try {
           if (line instanceof MessError) throw line
-          host.channel(topic).outbox.add(line, key, receipt)
+          last = host.channel(topic).outbox.add(line, key, receipt)
         } catch (cause) {
           const error = failed(cause)
           receipt.fail(error)
           receipt.stored = Promise.reject(error)
           host.report(error)
           // Its number is missing now, and an outbox counts on what it is given in one go: the rest is the next.
-          await batch[i - 1]?.receipt.stored.catch(ignore)
+          await last?.stored.catch(ignore)
         }
       }
     }
