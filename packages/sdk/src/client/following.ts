@@ -20,9 +20,9 @@ interface Subscribed {
   /** Bytes that it was asked for with. */
   window: number
   /** Byte positions of the log: received, handled, and where the newest grant was counted from. */
-  received: number | undefined
-  handled: number | undefined
-  granted: number | undefined
+  received?: number | undefined
+  handled?: number | undefined
+  granted?: number | undefined
 }
 
 /**
@@ -43,19 +43,7 @@ export class Following {
   }
 
   add(by: Subscriber, from: From): void {
-    const none = undefined
-    const subscription: Subscribed = {
-      by,
-      from,
-      id: 0,
-      on: false,
-      epoch: '',
-      next: 0,
-      window: 0,
-      received: none,
-      handled: none,
-      granted: none,
-    }
+    const subscription: Subscribed = { by, from, id: 0, on: false, epoch: '', next: 0, window: 0 }
     this.#subscriptions.set(by, subscription)
     if (this.#line.online) this.#ask(subscription)
   }
@@ -88,7 +76,8 @@ export class Following {
     this.#line.ask('subscribe', { topic: this.#line.topic, subscription: id, from, window }, (result, error) => {
       if (this.#subscriptions.get(by) !== subscription || subscription.id !== id) return
       if (error?.retryable) this.#line.lose(error)
-      else if (error || !isSubscribed(result)) {
+      // Only over a gap does it go on elsewhere: nothing is left out, or told again, without a word.
+      else if (error || !isSubscribed(result) || (!result.gap && result.cursor !== from && parseCursor(from))) {
         this.#subscriptions.delete(by)
         this.#line.emit({ name: 'subscribe-failed', by, error: error ?? trouble('bad_frame') })
       } else this.#start(subscription, result)

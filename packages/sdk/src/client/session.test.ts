@@ -306,3 +306,23 @@ describe('a user who may not publish as fast', () => {
     expect([again.first, again.messages]).toEqual([2, [2, 3]])
   })
 })
+
+describe('a subscription that goes on behind a cursor', () => {
+  const asked = '0mi8zq4k0abcdefg_0000000000000005'
+
+  it.each([
+    ['further back', '0mi8zq4k0abcdefg_0000000000000000'],
+    ['further on', '0mi8zq4k0abcdefg_0000000000000007'],
+    ['in another log', '0mi8zq4k0hijklmn_0000000000000005'],
+  ])('is not begun %s without a word of it', (_, cursor) => {
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: asked as never })
+    const [request] = stage.requests(stage.connect())
+
+    const effects = stage.hear({ id: request?.id, result: { cursor, head: 9 } })
+
+    expect(effects.map(({ name }) => name)).not.toContain('started')
+    expect(effects).toContainEqual(
+      expect.objectContaining({ name: 'subscribe-failed', error: expect.objectContaining({ code: 'bad_frame' }) }),
+    )
+  })
+})
