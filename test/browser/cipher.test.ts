@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createMess } from '@messkit/sdk'
+import { aesGcm, endToEnd } from '@messkit/sdk/cipher'
 import type { BrowserContext, Page } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
-import { runServer } from '../support/server.ts'
+import { makeToken, runServer } from '../support/server.ts'
 import { browser, browserIn, eventually, LONG_MS, profile, type Site, site, tab } from './browser.ts'
 
 const TOPIC = 'secrets/1'
@@ -182,6 +184,46 @@ test('messages behind one that cannot be sealed keep their ids, also where it is
 
   expect(stored).toEqual(ids)
   expect(acked).toBe(ids.length)
+})
+
+test('a view that opens slowly takes no more news of the copy than it can open, and comes to the newest', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const server = await runServer({ ALLOWED_ORIGINS: pages.url })
+  onTestFinished(() => server.end())
+  const context = await browser()
+  const [slow, other] = [await open(context, pages, server.url), await open(context, pages, server.url)]
+  const count = 2_000
+  await slow.evaluate((topic) => {
+    const go = Promise.withResolvers<void>()
+    Object.assign(kept, { asked: 0, go: go.resolve })
+    const good = kept.keys
+    const open = async (sealed: never, binding: never) => {
+      kept.asked++
+      await go.promise
+      return good.open(sealed, binding)
+    }
+    const cipher = sdk.endToEnd({ keyId: 'k1', seal: good.seal, open })
+    kept.topic = kept.mess.topic(topic, { cipher, replica: { maxMessages: 100 } })
+  }, TOPIC)
+  await view(slow)
+  await view(other)
+
+  // By another user: own messages are opened as they are published.
+  const bo = createMess({ url: server.url, user: 'bo', token: () => makeToken({ sub: 'bo' }) })
+  onTestFinished(async () => void (await bo.close()))
+  const ring = aesGcm({ keys: new Map([['k1', new Uint8Array(32).fill(7)]]), current: 'k1', perTopic: true })
+  const topic = bo.topic(TOPIC, { cipher: endToEnd(ring) })
+  const all = numbered('all', count)
+  for (let i = 0; i < count; i += 100) await Promise.all(all.slice(i, i + 100).map((text) => topic.publish({ text })))
+  const newest = all.slice(-100)
+  await eventually(async () => texts(await list(other)).slice(-100), newest)
+  const asked = await slow.evaluate(() => kept.asked)
+  await slow.evaluate(() => kept.go())
+
+  await eventually(async () => texts((await list(slow)).filter(({ pending }) => !pending)).slice(-100), newest)
+  expect(asked).toBeLessThan(count)
 })
 
 async function open(context: BrowserContext, pages: Site, url: string | undefined): Promise<Page> {

@@ -38,7 +38,7 @@ export function contentOf(raw: unknown, { cursor }: Pick<Message<unknown>, 'curs
 export interface Opening {
   /** Resolves when all of them are opened, side by side. */
   open(received: Received, epoch: string): Promise<unknown>
-  /** Somebody who is told what happens, each thing after what was told before is opened. */
+  /** Somebody who is told what happens, each thing after what was told before is opened; who tells may wait for that. */
   inOrder<T extends object>(target: T): T
   /** Nothing is handed on any more. */
   stop(): void
@@ -73,11 +73,12 @@ export function opening(cipher: Cipher, topic: string): Opening {
       new Proxy(target, {
         get:
           (_, name: keyof typeof target & string) =>
-          (...facts: unknown[]): void => {
+          (...facts: unknown[]): Promise<unknown> => {
             const ready = (name === 'batch' || name === 'add') && openAll(...(facts as [Received, string]))
             last = Promise.all([ready, last])
               .then(() => stopped || (target[name] as (...facts: unknown[]) => void).apply(target, facts))
               .catch(complain)
+            return last
           },
       }),
     stop() {

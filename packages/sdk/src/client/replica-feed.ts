@@ -60,7 +60,7 @@ export class ReplicaFeed implements Feed {
       this.#options.events.reset(0)
     } else if (epoch === this.#epoch && added?.first === this.#next) {
       this.#next = next
-      this.#options.events.add(added, epoch)
+      await this.#options.events.add(added, epoch)
     } else if (epoch !== this.#epoch || next !== this.#next) await this.#read()
   }
 
@@ -71,7 +71,7 @@ export class ReplicaFeed implements Feed {
     this.#epoch = copy.epoch
     this.#next = copy.next
     events.reset(copy.next)
-    for (const range of copy.ranges) events.add(receivedOf(range), copy.epoch)
+    for (const range of copy.ranges) await events.add(receivedOf(range), copy.epoch)
   }
 
   stop(): void {

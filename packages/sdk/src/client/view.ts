@@ -29,7 +29,8 @@ export interface Feed {
 export interface FeedEvents {
   /** Forget what there was; it goes on here. */
   reset(next: number): void
-  add(received: Received, epoch: string): void
+  /** Answers with a promise where there is more to wait for than the call. */
+  add(received: Received, epoch: string): unknown
   failed(error: MessError): void
   /** There is no copy any more. */
   ended(): void
