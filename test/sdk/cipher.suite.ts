@@ -321,6 +321,10 @@ export function sealed({ name, pair }: SealedPlace): void {
         [mark, keyId, ` ${text}`],
         [mark, keyId, ''],
         [mark, keyId, 'no base64!'],
+        [mark, keyId, text, 'more'],
+        [mark, keyId, text, null],
+        [mark, 7, text],
+        [mark, [keyId], text],
         [mark, keyId, 7],
         [mark, keyId],
         [mark, null, text],
@@ -378,6 +382,19 @@ export function sealed({ name, pair }: SealedPlace): void {
 
       await read.until(['mine'])
       expect(read.messages[0]?.by).toBe('ana')
+    })
+
+    test('nor can one who has the key make an id or a name that is none', async () => {
+      const good = keyring()
+      const odd = new TextEncoder().encode('[{"a":1},{"b":2},"odd"]')
+      const cipher: Cipher = { ...good, seal: (_, binding) => good.seal(odd, binding) }
+      const { topic } = await stage({ cipher: endToEnd(cipher) })
+      await topic.publish('hello')
+      await topic.publish('hello')
+
+      const { messages } = await topic.history()
+
+      expect(messages.map(({ data, by }) => [data, typeof by])).toEqual([['odd', 'string']])
     })
 
     test('cannot deliver a message twice: at another offset it is a replay', async () => {

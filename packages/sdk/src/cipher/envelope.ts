@@ -5,7 +5,7 @@ import { type Binding, type Bytes, type Cipher, encode } from './cipher.ts'
 const MARK = 'sealed.1'
 
 /** What travels: the mark, the key's id, and what the cipher made, in base64. */
-export type Sealed = readonly [mark: string, keyId: string, sealed: string]
+export type Sealed = readonly [mark: string, keyId: string, sealed: string, ...more: unknown[]]
 
 /** What was sealed: a random id, by which a repeat is known, and the publisher's user besides the data. */
 export interface Content {
@@ -44,10 +44,13 @@ export function unsealed(cipher: Cipher, place: Place, by: string | undefined, l
 }
 
 /** Rejects with what the cipher rejects with, or with anything where it is no message. */
-export async function open(cipher: Cipher, place: Place, [, keyId, sealed]: Sealed): Promise<Content> {
+export async function open(cipher: Cipher, place: Place, raw: Sealed): Promise<Content> {
+  const [, keyId, sealed] = raw
+  if (raw.length > 3 || `${keyId}` !== keyId) throw raw
   const plain = await cipher.open(fromBase64(sealed), bindingOf(place, keyId))
   const [id, by, data] = JSON.parse(new TextDecoder().decode(plain))
-  return { id, by, data }
+  // Whoever has the key may have written anything there.
+  return { id: `${id}`, by: by && `${by}`, data }
 }
 
 const bindingOf = ({ topic, key }: Place, keyId: string): Binding => ({

@@ -28,7 +28,7 @@ export function contentOf(raw: unknown, { cursor }: Pick<Message<unknown>, 'curs
   const at = places.get(content.id)
   // At the same place it is the same delivery again; at another place of the same log somebody has put it there.
   if (at && at !== cursor && at.startsWith(cursor.slice(0, -OFFSET_CHARS)))
-    throw failure('cipher_replayed', 'Delivered before, at another offset')
+    throw failure('cipher_replayed', 'Delivered before')
   places.set(content.id, cursor)
   if (places.size > replayIds) places.delete(places.keys().next().value as string)
   return content

@@ -61,7 +61,7 @@ export function sealing(host: TopicHost, topic: string): Seal {
     if (bytes > plainBytes)
       throw failure('message_too_large', `The message has ${bytes} bytes; ${plainBytes} are allowed (plainBytes)`)
     if (waiting.length >= CLIENT_LIMITS.outboxMessages || waitingBytes > CLIENT_LIMITS.outboxBytes)
-      throw failure('outbox_full', 'The outbox holds too much')
+      throw failure('outbox_full', 'The outbox is full')
     const receipt = pending(origin, ++number)
     waiting.push({ ...message, key, receipt })
     waitingBytes += bytes
