@@ -142,6 +142,36 @@ test('forget() deletes also while a close() still waits for acks', { timeout: LO
   expect(await page.evaluate(() => databaseCount())).toBe(0)
 })
 
+test('forget() says so where nothing could be deleted, also in a tab that never had the database', {
+  timeout: LONG_MS,
+}, async () => {
+  const page = await tab(await browserIn(profile()), await site())
+
+  const { code, left } = await page.evaluate(async (topic) => {
+    const make = () => sdk.createMess({ url: 'http://127.0.0.1:9/', user: 'ana' })
+    const before = make()
+    await before.topic(topic).publish('never sent').stored
+    await before.close()
+    const buckets = Object.getPrototypeOf((navigator as unknown as { storageBuckets: object }).storageBuckets)
+    const { open, delete: remove } = buckets
+    const broken = () => Promise.reject(new DOMException('The disk does not answer', 'UnknownError'))
+    Object.assign(buckets, { open: broken, delete: broken })
+    const mess = make()
+    mess.on('error', () => {})
+    const code = await mess.forget({ unsent: 'discard' }).then(
+      () => 'done',
+      (error: { code: string }) => error.code,
+    )
+    Object.assign(buckets, { open, delete: remove })
+    const after = make()
+    const left = (await after.outbox.list()).length
+    await after.close()
+    return { code, left }
+  }, TOPIC)
+
+  expect({ code, left }).toEqual({ code: 'storage_lost', left: 1 })
+})
+
 test.each([true, false])(
   'what another tab was about to write when the user was signed out is not written (buckets: %s)',
   {

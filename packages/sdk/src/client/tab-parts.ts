@@ -167,8 +167,9 @@ export class TabParts implements Parts {
     this.#election.close()
     database?.close()
     if (forget)
-      await deleteDatabase(this.#name).catch(() => {
-        if (failure) throw failure
+      await deleteDatabase(this.#name).catch((error) => {
+        // Where it never opened here, nobody has emptied it.
+        if (failure || !database) throw failureOf(error)
       })
   }
 
