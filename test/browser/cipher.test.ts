@@ -226,6 +226,38 @@ test('a view that opens slowly takes no more news of the copy than it can open, 
   expect(asked).toBeLessThan(count)
 })
 
+test('a client that is closed while a view opens something complains of nothing', { timeout: LONG_MS }, async () => {
+  const pages = await site()
+  const server = await runServer({ ALLOWED_ORIGINS: pages.url })
+  onTestFinished(() => server.end())
+  const page = await open(await browser(), pages, server.url)
+  const said: string[] = []
+  page.on('console', (message) => said.push(message.text()))
+
+  await page.evaluate(async (topic) => {
+    await kept.topic.publish({ text: 'hello' })
+    const asked = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const good = kept.keys
+    const open = async (sealed: never, binding: never) => {
+      asked.resolve()
+      await go.promise
+      return good.open(sealed, binding)
+    }
+    const cipher = sdk.endToEnd({ keyId: 'k1', seal: good.seal, open })
+    await kept.mess.topic(topic, { cipher, replica: { maxMessages: 10 } }).view(() => {}).ready
+    await asked.promise
+    await kept.mess.close()
+    go.resolve()
+    // Opening takes its time; another one that begins later ends later.
+    const later = sdk.createMess().topic('later', { cipher: sdk.endToEnd(good) })
+    await later.publish('one')
+    await later.history()
+  }, TOPIC)
+
+  expect(said).toEqual([])
+})
+
 async function open(context: BrowserContext, pages: Site, url: string | undefined): Promise<Page> {
   const page = await tab(context, pages)
   await page.evaluate(

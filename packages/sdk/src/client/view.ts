@@ -99,6 +99,8 @@ export class Viewing<I, O> implements OwnWatcher, FeedEvents {
   }
 
   add(received: Received, epoch: string): void {
+    // What was being opened comes later.
+    if (this.#stopped) return
     const { outbox } = this.#host.channel(this.#topic)
     const walk = new Walk(received, { epoch, own: (publisher) => outbox.owns(publisher) })
     for (; !walk.done; walk.next()) {
