@@ -228,6 +228,34 @@ test.each([true, false])(
   },
 )
 
+test('what was kept before the browser had buckets is found, sent and deleted', { timeout: LONG_MS }, async () => {
+  const pages = await site()
+  const context = await browserIn(profile())
+  // A page of the same origin in the same profile, in a browser that has none yet.
+  await context.addInitScript(() => {
+    if (location.hash === '#old') Reflect.deleteProperty(Navigator.prototype, 'storageBuckets')
+  })
+  const old = await tab(context, { ...pages, url: `${pages.url}/#old` })
+  await old.evaluate(
+    async ([topic, marker]) => {
+      const mess = sdk.createMess({ url: 'http://127.0.0.1:9/' })
+      await mess.topic(topic).publish(marker).stored
+      await mess.close()
+    },
+    [TOPIC, MARKER] as const,
+  )
+  const page = await tab(context, pages)
+
+  const found = await page.evaluate(async () => {
+    kept.mess = sdk.createMess({ url: 'http://127.0.0.1:9/' })
+    return (await kept.mess.outbox.list()).length
+  })
+  await page.evaluate(() => kept.mess.forget({ unsent: 'discard' }))
+
+  expect(found).toBe(1)
+  expect(await page.evaluate(() => databaseCount())).toBe(0)
+})
+
 /** Files that hold a text as it is, in either of the ways in which browsers write it. */
 function filesWith(folder: string, text: string): string[] {
   const forms = [Buffer.from(text), Buffer.from(text, 'utf16le')]

@@ -77,15 +77,17 @@ const bucketOf = async (name: string): Promise<Bucket | undefined> => buckets()?
 
 /**
  * Where databases of that name are kept: in a bucket, where the browser has buckets, since only that leaves no byte behind when it is
- * deleted. Deleted databases stay readable in the files that an origin's databases share, until the browser tidies up.
+ * deleted. Deleted databases stay readable in the files that an origin's databases share, until the browser tidies up. One from before
+ * the browser had buckets stays where it is.
  */
-export const databasesFor = async (name: string): Promise<IDBFactory> =>
-  ((await bucketOf(name)) ?? globalThis).indexedDB
+export async function databasesFor(name: string): Promise<IDBFactory> {
+  const isNew = buckets() && !(await indexedDB.databases()).some((one) => one.name === name)
+  return ((isNew && (await bucketOf(name))) || globalThis).indexedDB
+}
 
 /** Rejects also where a frozen tab holds it and the browser has no buckets: it does it later then. */
 export async function deleteDatabase(name: string): Promise<void> {
-  const held = buckets()
-  if (held) return held.delete(await bucketName(name))
+  await buckets()?.delete(await bucketName(name))
   const request = indexedDB.deleteDatabase(name)
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve()

@@ -30,4 +30,4 @@ export const encode = (text: string): Bytes => new TextEncoder().encode(text)
 
 /** Why a message could not be sealed or opened, as far as the cipher says. */
 export const failed = (cause: unknown): MessError =>
-  cause instanceof MessError ? cause : failure('cipher_failed', 'The message was not sealed, or does not open', cause)
+  cause instanceof MessError ? cause : failure('cipher_failed', 'Not sealed, or does not open', cause)

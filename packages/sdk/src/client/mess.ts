@@ -151,7 +151,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   }
 
   const use = (): Parts => {
-    if (closed) throw new MessError('closed', 'The client is closed; make a new one', { scope: 'mess' })
+    if (closed) throw new MessError('closed', 'The client is closed', { scope: 'mess' })
     parts ??= makeParts({
       refused: (entry) => emitter.emit('refused', entry),
       counted: changed,
@@ -242,7 +242,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     // Also where it is closing already.
     forgetting ||= forget
     closing ??= (async () => {
-      if (host.underway.size > 0) await Promise.all(host.underway)
+      if (!forget && host.underway.size > 0) await Promise.all(host.underway)
       if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
       const { unsent } = status()
       // The first thing: each writes down how far it has come.
@@ -262,9 +262,11 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
   const forget = async (unsent: 'refuse' | 'discard'): Promise<void> => {
     const { outbox } = use()
-    await Promise.all(host.underway)
-    if (unsent !== 'discard' && (await outbox.list()).length > 0)
-      throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
+    if (unsent !== 'discard') {
+      await Promise.all(host.underway)
+      if ((await outbox.list()).length > 0)
+        throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
+    }
     use()
     await close(0, true)
   }

@@ -226,7 +226,7 @@ export class Session {
   #online(hello: HelloResult): void {
     const { user } = this.#options
     if (user !== undefined && hello.user !== undefined && hello.user !== user) {
-      this.#lose(trouble('user_mismatch', 'The token belongs to another user than the client', false))
+      this.#lose(trouble('user_mismatch', 'The token is of another user', false))
       return
     }
     const { now } = this.#line
@@ -358,7 +358,7 @@ export class Session {
     this.#askedAt = NEVER
     if (frame === 'heartbeat') return
     const { id, method, params, result, error } = frame ?? {}
-    if (!frame) this.#lose(trouble('bad_json', 'The server sent what is no frame'))
+    if (!frame) this.#lose(trouble('bad_json', 'The server sent no frame'))
     else if (method === 'deliver') this.#following.deliver(params, size)
     else if (method === 'gap') this.#following.gap(params)
     else if (method === 'goodbye') this.#lose(troubleOf(params))

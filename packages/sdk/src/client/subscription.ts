@@ -186,7 +186,7 @@ export class Subscribing<T> implements Subscription, Subscriber {
     this.#retry.clear()
     const { host, options } = this.#setup
     options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#neverStarted(error ?? new MessError('stopped', 'The subscription was stopped before it started'))
+    this.#neverStarted(error ?? new MessError('stopped', 'Stopped before it started'))
     if (error) {
       host.report(error)
       this.#fail(error)

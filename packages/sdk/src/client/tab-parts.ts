@@ -243,9 +243,7 @@ export class TabParts implements Parts {
       const { homesOnDisk } = await import('./local.ts')
       if (signal.aborted) return
       const onFailed = (topic: string, cause: unknown): void =>
-        this.#events.report(
-          new MessError('commit_failed', `The store of ${topic} failed; it is loaded anew`, { retryable: true, cause }),
-        )
+        this.#events.report(new MessError('commit_failed', `The store of ${topic} failed`, { retryable: true, cause }))
       this.#lead(homesOnDisk(this.#database as Database, { retention: this.#options.retention, term, onFailed }))
     } else {
       const server = this.#server as OpenLink

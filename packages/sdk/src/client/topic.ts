@@ -270,7 +270,7 @@ function checkCursor(cursor: Cursor | undefined): void {
 function limitWait(receipt: PendingReceipt, { waitMs, signal }: PublishOptions): void {
   const give = (): void =>
     receipt.fail(
-      new MessError('not_acked_yet', 'The wait for the ack ended; the message stays in the outbox', {
+      new MessError('not_acked_yet', 'The wait for the ack ended', {
         scope: 'message',
         cause: signal?.reason,
       }),
