@@ -96,7 +96,8 @@ test('a subscription that another client of the user is in the way of begins whe
   await held.ready
 
   const waits = second.topic<string>('one').subscribe(({ data }) => void got.push(data), { from: 'start' })
-  await expect.poll(() => second.status.connection).toBe('offline')
+  // Asked for after the subscription, so that was turned away by then.
+  await second.topic('one').publish('of the second')
   const { cursor } = await first.topic('one').publish('for both')
   held.stop()
   await waits.ready
@@ -115,4 +116,18 @@ test('a client for which there is no room yet comes in when there is, and loses 
   const ack = await receipt
 
   expect(ack.offset).toBe(1)
+})
+
+test('a client that waits for another one’s subscription goes on publishing meanwhile', async () => {
+  const [first, second] = [open('dee'), open('dee')]
+  const held = first.topic('one').subscribe(() => {})
+  await held.ready
+  const waits = second.topic('one').subscribe(() => {})
+
+  const acks = [await second.topic('one').publish('in spite of it'), await second.topic('one').publish('and again')]
+
+  expect(acks.map(({ duplicate }) => duplicate)).toEqual([false, false])
+  expect(second.status.connection).toBe('online')
+  held.stop()
+  await waits.ready
 })

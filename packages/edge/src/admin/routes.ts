@@ -150,7 +150,7 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
       await directoryOf(c.env).record(record).catch(unheard)
     } else if (response.status === 403) countDenial(c.env, 'forbidden')
     // Whoever changed it sees it at once, here at least.
-    if (need.act !== undefined) await copyFor(c.env, 0).catch(unheard)
+    if (need.act !== undefined && response.ok) await copyFor(c.env, 0).catch(unheard)
     return response
   })
 }

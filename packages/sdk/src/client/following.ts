@@ -33,6 +33,8 @@ export class Following {
   readonly #line: Line
   readonly #subscriptions = new Map<Subscriber, Subscribed>()
   #lastId = 0
+  /** When those that the home turned away for now are asked for again. */
+  dueAt = Number.POSITIVE_INFINITY
 
   constructor(line: Line) {
     this.#line = line
@@ -54,9 +56,10 @@ export class Following {
     if (subscription?.id && this.#line.online) this.#leave(subscription)
   }
 
-  /** The link is new. */
+  /** The link is new, or there may be room by now for those that the home turned away. */
   resume(): void {
-    for (const subscription of this.#subscriptions.values()) this.#ask(subscription)
+    this.dueAt = Number.POSITIVE_INFINITY
+    for (const subscription of this.#subscriptions.values()) if (!subscription.id) this.#ask(subscription)
   }
 
   /** The link is gone, and with it what is still said on it. */
@@ -75,7 +78,11 @@ export class Following {
     Object.assign(subscription, { id, window, on: false })
     this.#line.ask('subscribe', { topic: this.#line.topic, subscription: id, from, window }, (result, error) => {
       if (this.#subscriptions.get(by) !== subscription || subscription.id !== id) return
-      if (error?.retryable) this.#line.lose(error)
+      if (error?.retryAfterMs) {
+        // Not now: whatever else the link is for goes on meanwhile.
+        subscription.id = 0
+        this.dueAt = this.#line.now + error.retryAfterMs
+      } else if (error?.retryable) this.#line.lose(error)
       // Only over a gap does it go on elsewhere: nothing is left out, or told again, without a word.
       else if (error || !isSubscribed(result) || (!result.gap && result.cursor !== from && parseCursor(from))) {
         this.#subscriptions.delete(by)

@@ -179,7 +179,14 @@ export class Session {
     if (this.#state === 'waiting' || this.#state === 'stuck') return this.#retryAt
     if (this.#state === 'opening' || this.#state === 'greeting') return this.#since + OPEN_MS
     if (this.#state !== 'online') return NEVER
-    return Math.min(this.#sending.dueAt, this.#lingerAt, this.#renewAt, this.#beatAt, this.#askedAt + GRACE_MS)
+    return Math.min(
+      this.#sending.dueAt,
+      this.#following.dueAt,
+      this.#lingerAt,
+      this.#renewAt,
+      this.#beatAt,
+      this.#askedAt + GRACE_MS,
+    )
   }
 
   #enter(state: Connection, error?: Trouble): void {
@@ -259,9 +266,8 @@ export class Session {
   }
 
   #ended(code = 0): void {
-    if (code >= 4500 && code < 5000)
-      this.#lose(trouble('forbidden', `The server closed the link for good (${code})`, false))
-    else this.#lose(trouble('link_lost', 'The connection ended'))
+    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server ended it for good (${code})`, false))
+    else this.#lose(trouble('link_lost'))
   }
 
   #lose(reason: Trouble): void {
@@ -337,6 +343,7 @@ export class Session {
       this.#renewAt = NEVER
       this.#out.push({ name: 'ask-token', why: 'expiring' })
     }
+    if (now >= this.#following.dueAt) this.#following.resume()
     this.#sending.late()
     this.#sending.flush()
   }
@@ -358,7 +365,7 @@ export class Session {
     this.#askedAt = NEVER
     if (frame === 'heartbeat') return
     const { id, method, params, result, error } = frame ?? {}
-    if (!frame) this.#lose(trouble('bad_json', 'The server sent no frame'))
+    if (!frame) this.#lose(trouble('bad_json'))
     else if (method === 'deliver') this.#following.deliver(params, size)
     else if (method === 'gap') this.#following.gap(params)
     else if (method === 'goodbye') this.#lose(troubleOf(params))
