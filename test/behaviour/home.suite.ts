@@ -1230,6 +1230,28 @@ export function homeSuite(name: string, stores: Stores): void {
         expect(client.closed).toBeUndefined()
       })
 
+      promise('to publish, once gone, make no refusal of what was stored before', async (stage) => {
+        const params = { publisher: 'publisher-of-ana', after: 0, first: 1 }
+        const client = await stage.connect({ identity: may('publish', 'history') })
+        stage.store.flushes.hold()
+        const unheard = client.requestPublish(params, ['a', 'b'])
+        await stage.store.flushes.reached()
+
+        client.judge(may('history'))
+        const again = client.requestPublish(params, ['a', 'b', 'c'])
+        const behind = client.requestPublish({ ...params, after: 3, first: 4 }, ['d'])
+        stage.store.flushes.release()
+
+        await client.result(unheard)
+        const duplicate = { fate: 'duplicate', first: 1, count: 2, offset: 0 }
+        expect((await client.result<PublishResult>(again)).fates).toMatchObject([
+          duplicate,
+          { fate: 'refused', first: 3, count: 1, code: 'forbidden' },
+        ])
+        expect(await client.refusal(behind)).toBe('sequence_gap')
+        expect((await client.history()).messages).toEqual(['a', 'b'])
+      })
+
       promise('hold for a link that outlived the memory of its home', async (stage) => {
         const writer = await stage.connect()
         const client = await stage.connect({ identity: may('subscribe') })

@@ -133,6 +133,23 @@ export class Journal {
       : { fates }
   }
 
+  /**
+   * The fates of a frame from somebody who may not publish, or not any more. What was stored while they might, and was not heard of, is a
+   * repeat like any other: told that it is refused, they would publish it again.
+   */
+  turnAway(user: string, { params, lines }: PublishRequest, reason: Fault): Fate[] | Fault {
+    const { publisher, after, first } = params
+    const key = Publishers.key(user, publisher)
+    const verdict = this.#publishers.check(key, { after, first, count: lines.count })
+    if ('code' in verdict) return verdict
+    const { repeats } = verdict
+    if (repeats === 0) return reason
+    const fates = this.#publishers.repeats(key, first, repeats)
+    const refused = lines.count - repeats
+    if (refused > 0) fates.push({ fate: 'refused', first: first + repeats, count: refused, ...reason })
+    return fates
+  }
+
   /** Everything taken in since the last seal as one commit. */
   seal(trimming = false): Entry {
     const bytes = this.#appender.waitingBytes

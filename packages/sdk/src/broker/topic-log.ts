@@ -1,6 +1,7 @@
 import { encodeError, encodeGoodbye, encodeResult } from '../protocol/answers.ts'
 import { makeCursor, parseCursor } from '../protocol/cursor.ts'
 import { ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
+import type { Fate } from '../protocol/frames/publish.ts'
 import type { Params } from '../protocol/frames/requests.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
 import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limits.ts'
@@ -263,11 +264,12 @@ export class TopicLog {
   #publish(link: number, { identity }: Link, request: PublishRequest, nowMs: number): LogEffect[] {
     const { id, lines } = request
     const may = authorize(identity, 'publish')
-    if ('code' in may) return answerError(link, id, may)
+    const known = 'code' in may ? this.#journal.turnAway(identity.key, request, may) : undefined
+    if (known && 'code' in known) return answerError(link, id, known)
     if (this.#inFlight && this.#undurableBytes(this.#inFlight) + lines.bytes > LIMITS.undurableBytes) {
       return answerError(link, id, busy('more than undurableBytes waits to become durable', 100))
     }
-    const accepted = this.#journal.accept(may, identity, request, nowMs)
+    const accepted = 'code' in may ? { fates: known as Fate[] } : this.#journal.accept(may, identity, request, nowMs)
     if ('code' in accepted) return answerError(link, id, accepted)
     return this.#settle({ link, text: encodeResult(id, { epoch: this.#epoch, ...accepted }) })
   }
