@@ -23,6 +23,8 @@ interface Subscribed {
   received?: number | undefined
   handled?: number | undefined
   granted?: number | undefined
+  /** Byte positions from before say nothing of those here: no credit can be given back, so once all is handled a whole window is asked for. */
+  lost?: boolean
 }
 
 /**
@@ -113,9 +115,10 @@ export class Following {
     if (gap) this.#line.emit({ name: 'gap', by, epoch, gap, through: undefined })
     this.#moved(subscription, epoch, offset)
     this.#line.emit({ name: 'started', by, epoch, next: offset, head })
-    // A narrow window left room for what lay unhandled then. Some of it may be handled by now; in another log all of it is void.
-    if (narrow && subscription.handled === undefined) this.#again(subscription)
-    else if (narrow) this.#grant(subscription)
+    // A narrow window left room for what lay unhandled then. Some of it may be handled by now; in another log all of it is void. Nor does
+    // anybody say how long that is which may not be read.
+    subscription.lost = narrow && (subscription.lost || !!gap)
+    if (narrow) this.#grant(subscription)
   }
 
   #moved(subscription: Subscribed, epoch: string, next: number): void {
@@ -171,9 +174,10 @@ export class Following {
 
   /** Give back the credit of what was handled, half a window at a time. */
   #grant(subscription: Subscribed): void {
-    const { id, on, handled, granted = 0 } = subscription
+    const { id, on, received, handled, granted = 0, lost } = subscription
     const window = this.#line.limits.creditBytes
-    if (!on || handled === undefined || handled - granted < window / 2) return
+    if (lost && on && received === handled) this.#again(subscription)
+    if (lost || !on || handled === undefined || handled - granted < window / 2) return
     subscription.granted = handled
     const credit = { topic: this.#line.topic, subscription: id, through: handled + window }
     this.#line.emit({ name: 'send', text: encodeNotification('credit', credit) })

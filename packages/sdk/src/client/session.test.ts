@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { makeCursor } from '../protocol/cursor.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
 import { Publisher } from './publisher.ts'
@@ -6,6 +7,7 @@ import { Session } from './session.ts'
 import type { SessionEffect, SessionEvent, Subscriber } from './session-events.ts'
 
 const HEARTBEAT_MS = 25_000
+const EPOCH = '0123456789abcdef'
 const SUBSCRIBER: Subscriber = { started() {}, batch() {}, gap() {}, failed() {} }
 
 /** A session on its own: events in, effects out, and the requests that it has sent. */
@@ -207,6 +209,41 @@ describe('a user who may not', () => {
 
     expect(unasked).not.toContainEqual(expect.objectContaining({ name: 'ask-token' }))
     expect(stage.tell({ name: 'hint' })).toContainEqual({ name: 'ask-token', why: 'refused' })
+  })
+})
+
+describe('a subscription that may not read what it missed', () => {
+  const windowOf = (effects: readonly SessionEffect[], method: string): number[] =>
+    (stage.requests(effects) as { id: number; method: string; params: { window: number } }[])
+      .filter((request) => request.method === method)
+      .map(({ params }) => params.window)
+  const started = (from: number, gap?: object) => {
+    const asked = stage.effects
+      .flatMap((effect) => stage.requests([effect]))
+      .filter(({ method }) => method === 'subscribe')
+    return { id: asked.at(-1)?.id, result: { cursor: makeCursor(EPOCH, from), head: 9, ...(gap && { gap }) } }
+  }
+
+  it('is given its whole window again once it has handled what came before', () => {
+    const through = LIMITS.creditBytes
+    stage.tell({ name: 'subscribe', by: SUBSCRIBER, from: 'start' })
+    stage.connect()
+    stage.hear(started(0))
+    const messages = ['1', '2']
+    const batch = { subscription: 1, first: 0, next: 2, through, runs: [['publisher', 1, 2, 0]], messages }
+    stage.hear({ method: 'deliver', params: batch })
+    stage.hear({ method: 'goodbye', params: { code: 'access_changed', message: '', retryable: true } })
+    stage.nowMs += 1_000
+    stage.tell({ name: 'due' })
+    const narrow = windowOf(stage.connect(), 'subscribe')
+    stage.hear(started(5, { from: 2, to: 5, reason: 'access' }))
+
+    const handled = stage.tell({ name: 'handled', by: SUBSCRIBER, cursor: makeCursor(EPOCH, 2), through })
+
+    // It cannot give credit back for a stretch of which nobody tells it how long it is.
+    expect(narrow).toEqual([LIMITS.creditBytes - 100])
+    expect(windowOf(handled, 'subscribe')).toEqual([LIMITS.creditBytes])
+    expect(stage.requests(handled).map(({ method }) => method)).toEqual(['unsubscribe', 'subscribe'])
   })
 })
 
