@@ -156,7 +156,10 @@ export class Client implements Subscriptions {
   resubscribe(): void {
     if (this.#down || this.#asleep || this.#subscriptions.size === 0) return
     this.world.count('unsubscribed')
-    const subscription = this.world.random.pick([...this.#subscriptions])
+    this.#leave(this.world.random.pick([...this.#subscriptions]))
+  }
+
+  #leave(subscription: Subscription): void {
     subscription.stop()
     this.#subscriptions.delete(subscription)
     const i = this.#plans.indexOf(subscription.plan)
@@ -331,8 +334,16 @@ export class Client implements Subscriptions {
         this.#connected(effect)
         return
       case 'subscribe-failed':
-        throw new Error(`${this.name} cannot subscribe: ${effect.error.message}`)
+        this.#turnedAway(effect)
     }
+  }
+
+  /** Its application tries again after a while: it has been told, and nothing else would make it right. */
+  #turnedAway({ by, error }: Extract<SessionEffect, { name: 'subscribe-failed' }>): void {
+    if (error.code !== 'forbidden' || !this.world.rights)
+      throw new Error(`${this.name} cannot subscribe: ${error.message}`)
+    this.world.count('subscribe forbidden')
+    this.#leave(by as Subscription)
   }
 
   #connected({ state, error }: Extract<SessionEffect, { name: 'connection' }>): void {
@@ -398,6 +409,7 @@ export class Client implements Subscriptions {
     let refused: Message[] = []
     for (const fate of fates) {
       const settled = this.#publisher.settle(fate)
+      if (fate.code === 'forbidden') this.world.count('publish forbidden')
       if (fate.fate === 'refused') refused = settled
       else for (const message of settled) this.#accept(message, epoch, fate)
     }

@@ -23,6 +23,7 @@ export class Disk {
   readonly #keptOf = new Map<string, Kept>()
   #life = 0
   #readings = 0
+  #loading = false
   /** Bytes of the largest row so far. */
   largestRow = 0
   /** Empty until it was loaded for the first time. */
@@ -37,20 +38,27 @@ export class Disk {
   mount(): LogStore {
     const life = ++this.#life
     this.#readings = 0
+    this.#loading = false
     const { store, loadFailure, readFailure } = this.#world.swarm
     const reading = <T>(what: string, failure: number, read: () => T): T | Promise<T> => {
       const work = this.#world.chance(failure) ? () => this.#fail(what) : read
       if (store !== 'all later') return this.#atOnce(work)
       this.#readings++
+      this.#world.rights?.reading()
       // What a reader gets may be as old as its question.
       const early = work === read && this.#world.random.chance(0.5) ? read() : undefined
       return this.#later(life, () => {
         this.#readings--
+        this.#loading = false
         return early ?? work()
       })
     }
     return {
-      load: (newEpoch) => reading('load failed', loadFailure, () => this.#load(newEpoch)),
+      load: (newEpoch) => {
+        const loaded = reading('load failed', loadFailure, () => this.#load(newEpoch))
+        this.#loading = loaded instanceof Promise
+        return loaded
+      },
       read: (from, maxBytes) => reading('read failed', readFailure, () => this.#seen.read(from, maxBytes)),
       readBefore: (to, maxBytes) => reading('read failed', readFailure, () => this.#seen.readBefore(to, maxBytes)),
       commit: (commit) => this.#commit(life, commit),
@@ -63,6 +71,11 @@ export class Disk {
     return this.#readings > 0
   }
 
+  /** What its home is told waits until it knows what is stored. */
+  get loading(): boolean {
+    return this.#loading
+  }
+
   get undurable(): boolean {
     return this.#undurable.length > 0
   }
@@ -70,12 +83,14 @@ export class Disk {
   /** Nobody runs any more who knows what is not durable: it is there afterwards, or not. */
   crash(): void {
     this.#life++
+    this.#loading = false
     this.#lose()
   }
 
   /** The machine's memory is gone, and nothing of the disk's. */
   forget(): void {
     this.#life++
+    this.#loading = false
     this.#settle()
   }
 

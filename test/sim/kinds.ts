@@ -1,3 +1,5 @@
+import { RIGHTS_FAULTS } from './rights.ts'
+
 /** What is broken on purpose. A campaign in which one of these never happened has shown nothing about it, and has failed. */
 const FAULTS = [
   // The machine of the topic, its clock and its disk
@@ -34,6 +36,8 @@ const FAULTS = [
   'expired token',
   'bad token',
   'foreign token',
+  // Rights
+  ...RIGHTS_FAULTS,
 ] as const
 
 /** What faults lead to, and must have led to. */
@@ -59,6 +63,14 @@ const FACTS = [
   'token renewed',
   'token refused',
   'stuck',
+  'nobody let in without a right',
+  'told to come again',
+  'told to go',
+  'woken to fewer rights',
+  'publish forbidden',
+  'subscribe forbidden',
+  'history forbidden',
+  'gap: access',
 ] as const
 
 export const KINDS: readonly string[] = [...FAULTS, ...FACTS]

@@ -141,4 +141,38 @@ export const MUTANTS: readonly Mutant[] = [
     "if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired')))\n      else if",
     'if',
   ]),
+
+  // Rights that change
+  mutant('a right that is taken away in the middle of a replay', `${BROKER}/topic-log.ts`, [
+    'if (this.#subscriptions.count(link) > 0 && readsLess(before, identity))',
+    'if (this.#subscriptions.count(link) < 0 && readsLess(before, identity))',
+  ]),
+  mutant('a bound of history that moved and ends no subscription', `${BROKER}/rights.ts`, [
+    ' || (after.historyFrom ?? 0) > (before.historyFrom ?? 0)',
+    '',
+  ]),
+  mutant('history without its bound', `${BROKER}/topic-log.ts`, [
+    'return Math.min(identity.historyFrom ?? 0, this.#durableHead)',
+    'return 0',
+  ]),
+  mutant('a page of history that nobody may read any more', `${BROKER}/topic-log.ts`, [
+    "const may = authorize(from.identity, 'history')\n    if ('code' in may) return answerError(history.link, history.id, may)",
+    "const may = authorize({ ...from.identity, rights: 8 }, 'history')\n    if ('code' in may) return []",
+  ]),
+  mutant('a right to publish that is looked at once for each link', `${BROKER}/topic-log.ts`, [
+    'from.identity = identity\n',
+    'from.identity = { ...identity, rights: identity.rights | (before.rights & 1) }\n',
+  ]),
+  mutant('a repeat refused because the right is gone by now', `${BROKER}/journal.ts`, [
+    'if (repeats === 0) return reason',
+    'if (repeats >= 0) return reason',
+  ]),
+  mutant('nothing said of what may not be read', `${BROKER}/topic-log.ts`, [
+    "if (offset < bound) return { next: bound, gap: { from: gap?.from ?? offset, to: bound, reason: 'access' } }",
+    'if (offset < bound) return { next: bound }',
+  ]),
+  mutant('links that wake with the rights that they had', 'test/sim/server.ts', [
+    'const identity = this.#world.rights?.judge(before) ?? before',
+    'const identity = before',
+  ]),
 ]

@@ -42,6 +42,10 @@ export class HistoryReader implements Reader {
     if (page) this.#take(page)
     else if (error?.retryable)
       this.#client.later((error.retryAfterMs ?? 1_000) * (1 + this.#world.random.next()), () => this.#ask())
+    else if (error?.code === 'forbidden' && this.#world.rights) {
+      this.#world.count('history forbidden')
+      this.#reading.done(undefined)
+    }
     // A client that is closed answers whoever still waits.
     else if (error?.code !== 'closed') throw new Error(`${this.#reading.name} cannot read: ${error?.message}`)
   }

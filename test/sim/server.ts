@@ -1,8 +1,9 @@
 import { type Port, TopicHome } from '../../packages/sdk/src/broker/home.ts'
 import type { Identity, LinkState, SubscriptionState } from '../../packages/sdk/src/broker/machine.ts'
-import { encodeError } from '../../packages/sdk/src/protocol/answers.ts'
+import { readsLess } from '../../packages/sdk/src/broker/rights.ts'
+import { encodeError, encodeGoodbye } from '../../packages/sdk/src/protocol/answers.ts'
 import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
-import { ERRORS, type Fault } from '../../packages/sdk/src/protocol/error-codes.ts'
+import { ERRORS, type Fault, fault } from '../../packages/sdk/src/protocol/error-codes.ts'
 import { decodeRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import { HEARTBEAT } from '../../packages/sdk/src/protocol/version.ts'
 import { Disk } from './disk.ts'
@@ -15,6 +16,9 @@ const DAY_MS = 24 * 3_600_000
 const NEVER = Number.POSITIVE_INFINITY
 /** A link whose token has expired may be served this long until the alarm has rung, in ms. */
 const GRACE_MS = 1_000
+/** How soon it is seen whether a home has loaded what it had to, in ms. */
+const LOADING_MS = 5
+const PUBLISH = /^\{"jsonrpc":"2.0","id":\d+,"method":"publish"/
 const DELIVER = '{"jsonrpc":"2.0","method":"deliver"'
 
 /** A link as the platform keeps it while the home is out of memory. */
@@ -95,6 +99,7 @@ export class Server {
     this.#world.fault('log lost')
     this.disk.crash()
     this.disk.wipe()
+    this.#world.rights?.topicLost()
     this.#stop(1)
   }
 
@@ -140,7 +145,7 @@ export class Server {
       onFailed: () => this.#world.count('log discarded'),
     })
     this.#home = home
-    for (const end of [...this.#ends]) this.#attach(home, end)
+    for (const end of [...this.#ends]) this.#restore(home, end)
     return home
   }
 
@@ -211,9 +216,10 @@ export class Server {
   /** @returns the server's end, or nothing for a link that was refused and told so */
   accept(connection: Connection, token: string | undefined): ServerEnd | undefined {
     const identity = this.#verify(token)
-    if ('code' in identity) {
-      connection.toClient(encodeError(null, identity))
-      connection.serverCloses((ERRORS[identity.code] as { close?: number }).close ?? 4000)
+    const refused = 'code' in identity ? identity : identity.rights === 0 ? fault('forbidden') : undefined
+    if ('code' in identity || refused) {
+      if (refused?.code === 'forbidden') this.#world.count('nobody let in without a right')
+      this.#turnAway(connection, refused as Fault)
       return undefined
     }
     const state: LinkState = { identity, greeted: false, subscriptions: [] }
@@ -233,6 +239,7 @@ export class Server {
       return
     }
     if (text.length > this.largestFrame) this.largestFrame = text.length
+    if (this.#world.rights && PUBLISH.test(text)) this.#world.rights.arrived(end.state.identity.user, text)
     this.#event((home) => home.receive(end.link, text))
   }
 
@@ -245,6 +252,53 @@ export class Server {
     })
   }
 
+  #turnAway(connection: Connection, reason: Fault, encode = (fault: Fault) => encodeError(null, fault)): void {
+    connection.toClient(encode(reason))
+    connection.serverCloses((ERRORS[reason.code] as { close?: number }).close ?? 4000)
+  }
+
+  /** A link that outlived the home's memory is judged before anything happens to it. */
+  #restore(home: TopicHome, end: ServerEnd): void {
+    const { identity: before, subscriptions } = end.state
+    const identity = this.#world.rights?.judge(before) ?? before
+    const reason = identity.rights === 0 ? 'forbidden' : 'access_changed'
+    if (reason === 'forbidden' || (subscriptions.length > 0 && readsLess(before, identity))) {
+      this.#world.count('woken to fewer rights')
+      this.#ends.delete(end)
+      this.#turnAway(end.connection, fault(reason), encodeGoodbye)
+      return
+    }
+    end.state = { ...end.state, identity }
+    this.#attach(home, end)
+  }
+
+  /**
+   * What a user may do has changed, or changes while the home is out of memory and is not told.
+   * @param change makes the policy the new one @param told once nobody is sent anything by the old one
+   */
+  judge(user: string, change: () => void, told: () => void): void {
+    const { rights, random } = this.#world
+    const asleep = this.#up && !this.#home
+    if (!this.#up || (asleep && random.chance(0.5))) {
+      if (asleep) this.#world.fault('rights changed while asleep')
+      change()
+      told()
+      return
+    }
+    this.#event((home) => {
+      change()
+      for (const { state, link } of [...this.#ends])
+        if (state.identity.user === user) home.judge(link, rights?.judge(state.identity) ?? state.identity)
+    })
+    this.#loaded(told)
+  }
+
+  /** An object has loaded its log before it is told anything; a home over a slower store keeps what it is told until then. */
+  #loaded(then: () => void): void {
+    if (this.disk.loading) this.#world.clock.in(LOADING_MS, () => this.#loaded(then))
+    else then()
+  }
+
   #attach(home: TopicHome, end: ServerEnd): void {
     end.link = home.attach(this.#port(end), end.state)
   }
@@ -253,10 +307,13 @@ export class Server {
     return {
       send: (text) => {
         if (this.#world.swarm.tokens && text.startsWith(DELIVER)) this.#serve(end)
+        this.#world.rights?.sent(end.state.identity.user, text)
         end.connection.toClient(text)
       },
       close: (code) => {
         if (code === ERRORS.token_expired.close) this.#world.count('token expired')
+        if (code === ERRORS.access_changed.close) this.#world.count('told to come again')
+        if (code === ERRORS.forbidden.close) this.#world.count('told to go')
         this.#ends.delete(end)
         end.connection.serverCloses(code)
       },
@@ -279,8 +336,11 @@ export class Server {
 
   #verify(token: string | undefined): Identity | Fault {
     const identity = this.#world.issuer.verify(token, this.now)
-    if ('code' in identity) this.#world.count('token refused')
-    return identity
+    if ('code' in identity) {
+      this.#world.count('token refused')
+      return identity
+    }
+    return this.#world.rights?.judge(identity) ?? identity
   }
 }
 

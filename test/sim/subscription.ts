@@ -20,6 +20,7 @@ export const digestOf = ({ key, pad }: { key: string | undefined; pad: string })
 
 /** What it needs of its client. */
 export interface Subscriptions {
+  readonly name: string
   readonly world: World
   /** Positions that survive the client. */
   readonly cursors: Map<string, Cursor>
@@ -162,7 +163,13 @@ export class Subscription implements Subscriber {
   #onGap({ from, to, reason, epoch }: Gap & { epoch: string }): unknown {
     this.#world.record({ e: 'trimmed', floor: this.#world.server.floor(epoch) })
     this.#world.record({ e: 'gap', sub: this.plan.name, epoch, from, to, reason })
+    if (reason === 'access') this.#lackedTheRight(to)
     return this.#world.random.chance(this.#world.swarm.asyncHandlers) ? this.#inAWhile(() => {}) : undefined
+  }
+
+  #lackedTheRight(to: number): void {
+    const limit = this.#world.rights?.farthest(this.#client.name) ?? 0
+    this.#world.record({ e: 'sample', bound: 'gap for want of a right', value: to, limit })
   }
 
   #handle({ data, id, offset, cursor, key }: Message<Payload>): unknown {

@@ -1,6 +1,7 @@
 import type { Retention } from '../../packages/sdk/src/broker/retention.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import type { Random } from './random.ts'
+import type { RightsSwarm } from './rights.ts'
 
 const DAY_MS = 24 * 3_600_000
 
@@ -55,6 +56,8 @@ export interface Swarm {
   readonly drift: number
 
   readonly tokens: TokenSwarm | undefined
+  /** What users may do changes: it takes tokens to know who they are. */
+  readonly rights?: RightsSwarm
   /** One client stays broken in this way when the others heal. */
   readonly broken: Broken | undefined
   readonly limits: Partial<Record<keyof typeof LIMITS, number>>
@@ -165,6 +168,13 @@ function drawTokens(share: (probability: number, most: number) => number, random
     bad: share(0.2, 0.2),
     foreign: share(0.2, 0.2),
   }
+}
+
+/** Whoever has rights has a name, and so a token: if nothing else happens to tokens, one that lasts. */
+export function withRights(swarm: Swarm, rights: RightsSwarm | undefined): Swarm {
+  if (!rights) return swarm
+  const tokens = swarm.tokens ?? { lifeMs: 3_600_000, failing: 0, slow: 0, expired: 0, bad: 0, foreign: 0 }
+  return { ...swarm, tokens, rights }
 }
 
 const original = { ...LIMITS }

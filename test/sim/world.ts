@@ -5,10 +5,11 @@ import type { FinalLog, HistoryEvent } from '../support/checker/history.ts'
 import type { Verdict } from '../support/checker/verdict.ts'
 import { Client } from './client.ts'
 import { Random } from './random.ts'
+import { drawRights, Rights } from './rights.ts'
 import { Scheduler } from './scheduler.ts'
 import { Server } from './server.ts'
 import type { Payload } from './subscription.ts'
-import { drawSwarm, type Happenings, type Swarm, withLimits } from './swarm.ts'
+import { drawSwarm, type Happenings, type Swarm, withLimits, withRights } from './swarm.ts'
 import { Issuer } from './tokens.ts'
 
 /** How often each kind of thing happened; a campaign in which one never did has shown nothing about it. */
@@ -20,6 +21,8 @@ export interface World {
   readonly swarm: Swarm
   readonly server: Server
   readonly issuer: Issuer
+  /** Who may do what, where that changes. */
+  readonly rights: Rights | undefined
   /** Faults still happen. */
   readonly chaos: boolean
   /** Whether a fault happens now, of those that happen with this probability. */
@@ -50,7 +53,7 @@ type Watch = (event: HistoryEvent, atMs: number) => void
 /** One whole history: chaos, healing, draining, judgement. */
 export function simulate(seed: number, watch?: Watch): Outcome {
   const random = new Random(seed)
-  const swarm = drawSwarm(random)
+  const swarm = withRights(drawSwarm(random), drawRights(seed))
   return withLimits(swarm.limits, () => new Core(seed, swarm, { random, watch }).run())
 }
 
@@ -61,6 +64,7 @@ class Core implements World {
   readonly clock: Scheduler
   readonly issuer: Issuer
   readonly server: Server
+  readonly rights: Rights | undefined
   chaos = true
   readonly #clients: readonly Client[]
   readonly #watch: Watch | undefined
@@ -78,7 +82,9 @@ class Core implements World {
     this.issuer = new Issuer(this)
     this.server = new Server(this)
     this.server.start()
-    this.#clients = Array.from({ length: swarm.clients }, (_, i) => new Client(this, `c${i + 1}`))
+    const names = Array.from({ length: swarm.clients }, (_, i) => `c${i + 1}`)
+    this.rights = swarm.rights && new Rights(this, seed, swarm.rights, names)
+    this.#clients = names.map((name) => new Client(this, name))
   }
 
   chance(probability: number): boolean {
@@ -124,6 +130,7 @@ class Core implements World {
       history: () => some().read(random.chance(0.5)),
     }
     for (const [what, meanMs] of Object.entries(swarm.every)) this.#every(meanMs, happenings[what as keyof Happenings])
+    this.rights?.start()
     this.#publish(swarm.publishes, swarm.chaosMs)
     clock.run(clock.now + swarm.chaosMs)
   }
@@ -152,6 +159,7 @@ class Core implements World {
     const { swarm, clock, server } = this
     this.chaos = false
     server.setClock(0)
+    this.rights?.giveAll()
     const [first, ...others] = this.#clients as [Client, ...Client[]]
     const broken = swarm.broken && first
     for (const client of this.#clients) client.heal(client === broken ? swarm.broken : undefined)

@@ -19,6 +19,8 @@ interface Publication {
   readonly floor: { readonly epoch: string; readonly offset: number }
   /** Published without the right to. */
   denied: boolean
+  /** It was seen to arrive at its home, and never with the right to. */
+  turnedAway: boolean | undefined
   onDisk: boolean
   fate: 'open' | 'refused' | 'unknown' | { readonly epoch: string; readonly offset: number | undefined }
 }
@@ -54,6 +56,7 @@ class Checker {
       case 'unknown':
       case 'denied':
       case 'allowed':
+      case 'arrived':
         this.#publisher(event)
         return
       case 'start':
@@ -117,6 +120,7 @@ class Checker {
         digest,
         floor: this.#newestAck,
         denied: deniedOnes !== undefined,
+        turnedAway: undefined,
         onDisk: false,
         fate: 'open',
       }
@@ -126,6 +130,7 @@ class Checker {
       const publication = this.#known(event.id, event.e)
       if (!publication) return
       if (event.e === 'stored') publication.onDisk = true
+      else if (event.e === 'arrived') publication.turnedAway = !event.may && publication.turnedAway !== false
       else if (event.e === 'acked') this.#acked(publication, event)
       else if (event.e === 'refused') {
         if (this.#fails('refused message stored', typeof publication.fate !== 'object'))
@@ -147,6 +152,7 @@ class Checker {
     }
     if (fate === 'refused') this.#verdict.violated('refused message stored', `${id} was refused, then acked`)
     publication.fate = { epoch, offset }
+    this.#hadTheRight(id, publication, 'was acked')
     if (offset === undefined) return
     this.#seen(epoch, offset, id)
     // A log that was made anew counts from 0 again.
@@ -157,6 +163,11 @@ class Checker {
       )
     const newest = this.#newestAck
     if (newest.epoch !== epoch || newest.offset < offset) this.#newestAck = { epoch, offset }
+  }
+
+  #hadTheRight(id: string, { denied, turnedAway }: Publication, what: string): void {
+    if (this.#fails('stored without the right to', !denied && turnedAway !== true))
+      this.#verdict.violated('stored without the right to', `${id} ${what}`)
   }
 
   #known(id: string, what: string): Publication | undefined {
@@ -293,11 +304,10 @@ class Checker {
       expected = offset + 1
       const publication = this.#known(id, 'stored at its home')
       if (!publication) continue
-      const { publisher, order, fate, denied } = publication
+      const { publisher, order, fate } = publication
       if (this.#fails('refused message stored', fate !== 'refused'))
         this.#verdict.violated('refused message stored', `${id} at ${offset}`)
-      if (this.#fails('stored without the right to', !denied))
-        this.#verdict.violated('stored without the right to', `${id} at ${offset}`)
+      this.#hadTheRight(id, publication, `is at ${offset}`)
       if (this.#fails('message stored twice', !offsets.has(id)))
         this.#verdict.violated('message stored twice', `${id} at ${offsets.get(id)} and ${offset}`)
       offsets.set(id, offset)

@@ -92,6 +92,9 @@ describe('a history in which everything was kept', () => {
     { e: 'denied', publisher: 'a' },
     publish(5),
     { e: 'allowed', publisher: 'a' },
+    { e: 'arrived', id: 'a.5', may: false },
+    { e: 'arrived', id: 'a.5', may: true },
+    { e: 'arrived', id: 'a.5', may: false },
     acked(5, 3),
     deliver(3, 5),
     job,
@@ -231,6 +234,14 @@ it('lets a log that was made anew count from the start again', () => {
   const anew: HistoryEvent = { e: 'acked', id: 'a.2', epoch: 'F', offset: 0, duplicate: false }
 
   expect(broken([publish(1), acked(1, 5), publish(2), anew], { logs: [log([2], 0, { epoch: 'F' })] })).toEqual([])
+})
+
+it('a message that never arrived with the right to be stored was stored without it, also where it is trimmed by the end', () => {
+  const turnedAway: HistoryEvent = { e: 'arrived', id: 'a.1', may: false }
+
+  expect(broken([publish(1), turnedAway], { logs: [log([1])] })).toContain('stored without the right to')
+  expect(broken([publish(1), turnedAway, acked(1, 0)], { logs: [log([], 1)] })).toEqual(['stored without the right to'])
+  expect(broken([publish(1), turnedAway, { e: 'refused', id: 'a.1' }], { logs: [log([])] })).toEqual([])
 })
 
 it('adds up what many histories showed, and keeps the first examples with where they came from', () => {

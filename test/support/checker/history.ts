@@ -40,6 +40,8 @@ export type PublisherEvent =
   /** What is published from here on has no right to be stored, until `allowed`. */
   | { readonly e: 'denied'; readonly publisher: string }
   | { readonly e: 'allowed'; readonly publisher: string }
+  /** It reached its home, from somebody who had the right to publish then or not. Only where that can be seen. */
+  | { readonly e: 'arrived'; readonly id: string; readonly may: boolean }
 
 export type SubscriberEvent =
   /** A subscription begins, or goes on after its client crashed; `next` is the first offset it wants. */
