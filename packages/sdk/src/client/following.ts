@@ -176,8 +176,9 @@ export class Following {
   #grant(subscription: Subscribed): void {
     const { id, on, received, handled, granted = 0, lost } = subscription
     const window = this.#line.limits.creditBytes
-    if (lost && on && received === handled) this.#again(subscription)
-    if (lost || !on || handled === undefined || handled - granted < window / 2) return
+    if (!on) return
+    if (lost && received === handled) this.#again(subscription)
+    if (lost || handled === undefined || handled - granted < window / 2) return
     subscription.granted = handled
     const credit = { topic: this.#line.topic, subscription: id, through: handled + window }
     this.#line.emit({ name: 'send', text: encodeNotification('credit', credit) })

@@ -266,7 +266,7 @@ export class Session {
   }
 
   #ended(code = 0): void {
-    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server ended it for good (${code})`, false))
+    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server closed the link (${code})`, false))
     else this.#lose(trouble('link_lost'))
   }
 
