@@ -7,6 +7,7 @@ import type { Database } from '../store/indexeddb-database.ts'
 import { IndexedDBReplicas } from '../store/indexeddb-replica.ts'
 import type { Channel } from './channel.ts'
 import type { MessError } from './errors.ts'
+import type { TopicConnection } from './mess.ts'
 import { rangeOf } from './relay.ts'
 import type { SessionEffect, Subscriber } from './session-events.ts'
 
@@ -154,7 +155,16 @@ export class ReplicaHome implements Subscriber {
 
   failed({ retryable }: MessError): void {
     this.#running = false
-    if (retryable) return
+    if (!retryable) this.#drop()
+  }
+
+  /** Who may do nothing is not let in, and so hears of no subscription. One that is let in again begins a new copy there. */
+  connected({ error }: TopicConnection): void {
+    if (error?.code === 'forbidden') this.#drop()
+  }
+
+  /** The right to read is gone. */
+  #drop(): void {
     this.#next(async () => {
       await this.#store.drop(this.#topic)
       this.#at = undefined

@@ -143,6 +143,7 @@ export class TabParts implements Parts {
   connected(topic: string, connection: TopicConnection): void {
     this.#reaches.set(topic, connection)
     this.#tellUplink(topic, connection)
+    this.#replicas.get(topic)?.connected(connection)
   }
 
   #tellUplink(topic: string, connection: TopicConnection, to?: string): void {
