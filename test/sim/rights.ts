@@ -1,5 +1,7 @@
 import { ALL_RIGHTS, type Identity } from '../../packages/sdk/src/broker/machine.ts'
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
+import { splitLines } from '../../packages/sdk/src/protocol/answers.ts'
+import { LINE_BREAK } from '../../packages/sdk/src/protocol/codec.ts'
 import { Random } from './random.ts'
 import type { World } from './world.ts'
 
@@ -30,7 +32,7 @@ const TAKEN = {
 } as const
 
 /** What happens to the rights of a user. */
-const CHANGES = [
+export const CHANGES = [
   ...(Object.keys(TAKEN) as (keyof typeof TAKEN)[]),
   'bound of history moved',
   'rights given back',
@@ -70,6 +72,8 @@ const GAP = '{"jsonrpc":"2.0","method":"gap"'
 const DELIVER = '{"jsonrpc":"2.0","method":"deliver"'
 const PAGE = /^\{"jsonrpc":"2.0","id":\d+,"result":\{"epoch":"[^"]*","more"/
 const STARTED = /^\{"jsonrpc":"2.0","id":\d+,"result":\{"cursor"/
+const PUBLISHED = /"publisher":"([^"]+)","after":\d+,"first":(\d+)/
+const IDS = /"ids":\["([^"]+)",(\d+)\]/
 const FIRST = /"first":(\d+),"next":(\d+)/
 
 /**
@@ -129,6 +133,11 @@ export class Rights {
       this.#world.fault('rights changed while a page was read')
       this.#changeOne()
     })
+  }
+
+  /** For good: the right to subscribe, or all of them. */
+  takeForGood(user: string): void {
+    this.#take(user, this.#random.pick(['right to subscribe taken', 'all rights taken'] as const))
   }
 
   /** Everybody has all rights again. */
@@ -207,7 +216,11 @@ export class Rights {
   /** A publish frame reaches the home. */
   arrived(name: string | undefined, text: string): void {
     const may = has(this.#of(name).now, 'publish')
-    for (const [, id] of text.matchAll(/"id":"([^"]+)"/g)) this.#world.record({ e: 'arrived', id: id as string, may })
+    const { head, body } = splitLines(text) ?? { head: '', body: '' }
+    const [, publisher = '', first] = PUBLISHED.exec(head) ?? []
+    const [origin, number] = IDS.exec(head)?.slice(1) ?? [publisher, first]
+    for (let i = 0; i < body.split(LINE_BREAK).length; i++)
+      this.#world.record({ e: 'arrived', id: `${origin}-${Number(number) + i}`, may })
   }
 
   /** A frame leaves the home. */

@@ -240,15 +240,17 @@ export class Server {
     }
     if (text.length > this.largestFrame) this.largestFrame = text.length
     if (this.#world.rights && PUBLISH.test(text)) this.#world.rights.arrived(end.state.identity.user, text)
-    this.#event((home) => home.receive(end.link, text))
+    this.#event((home) => {
+      // Waking, the home may have turned it away.
+      if (this.#ends.has(end)) home.receive(end.link, text)
+    })
   }
 
   gone(end: ServerEnd): void {
     if (!this.#ends.has(end)) return
     // A home that wakes for it gives all its links new numbers.
     this.#event((home) => {
-      this.#ends.delete(end)
-      home.detach(end.link)
+      if (this.#ends.delete(end)) home.detach(end.link)
     })
   }
 

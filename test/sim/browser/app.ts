@@ -3,6 +3,7 @@ import {
   createMess,
   type Mess,
   type Message,
+  type MessError,
   type Receipt,
   type Subscription,
 } from '../../../packages/sdk/src/index.ts'
@@ -28,6 +29,8 @@ export interface AppOptions {
   readonly local: readonly Story[]
   readonly retentionMessages: number | undefined
   readonly asyncHandlers: number
+  /** How many messages of topics on the server are kept in the browser and shown. Left out: none. */
+  readonly replicaMessages: number | undefined
   readonly token: () => string
   /** Whether this browser has saved a position on its disk. */
   readonly saved: (story: Story) => boolean
@@ -39,6 +42,8 @@ export class App {
   readonly #options: AppOptions
   /** What every subscription that is open is called. */
   readonly subs = new Map<Story, Set<string>>()
+  /** What this tab shows of each topic, and how far that goes. */
+  readonly shown = new Map<Story, number>()
   #mounts = 0
   #count = 0
   #remote: Mess | undefined
@@ -61,6 +66,22 @@ export class App {
       this.#subscribe(story)
       this.#resume(story)
     }
+    for (const story of remote) this.#show(story)
+  }
+
+  /** A list of the newest messages, of which each follows the one before. */
+  #show(story: Story): void {
+    const { replicaMessages: maxMessages } = this.#options
+    if (maxMessages === undefined) return
+    this.shown.set(story, 0)
+    const topic = this.#messOf(story).topic<Note>(story.topic, { replica: { maxMessages } })
+    topic.view((list) => {
+      if (this.tab.dead) return
+      const offsets = list.flatMap((shown) => (shown.pending ? [] : [shown.offset]))
+      if (offsets.some((offset, i) => offset !== (offsets[0] as number) + i))
+        throw new Error(`${this.me} shows ${offsets} of ${story.name}`)
+      this.shown.set(story, (offsets.at(-1) ?? -1) + 1)
+    })
   }
 
   /** Closed and made again, as when the user of a page changes. */
@@ -201,6 +222,16 @@ export class App {
         start(gap.from)
         if (!this.tab.dead) story.gap(sub, gap)
       },
+    })
+    subscription.done.catch(({ code }: MessError) => {
+      if (this.tab.dead || code !== 'forbidden') return
+      this.tab.browser.fault('subscription ended for want of a right')
+      this.subs.get(story)?.delete(sub)
+      const { me } = this
+      // Its application tries again.
+      setTimeout(() => {
+        if (this.me === me) this.#subscribe(story, resume)
+      }, random.next() * 5_000)
     })
     // A name is let go with the page, and begins anew where its last holder stopped.
     if (resume !== undefined)

@@ -70,6 +70,11 @@ export class Browser {
     this.#surroundings.threw(tab, error)
   }
 
+  /** What a page writes on its console: a copy that cannot be written is one that is fetched again, and all else was not expected. */
+  complained(tab: Tab, error: unknown): void {
+    if (!(error instanceof Error) || !DISK_TROUBLE.includes(error.name)) this.threw(tab, error)
+  }
+
   buried(tab: Tab): void {
     this.tabs.delete(tab)
     this.disk.gone(tab)
@@ -79,6 +84,9 @@ export class Browser {
     this.#surroundings.died(tab)
   }
 }
+
+/** Names of errors that a database that fails leads to. */
+const DISK_TROUBLE = ['StoreFull', 'AbortError', 'UnknownError', 'InvalidStateError']
 
 interface LockRequest {
   readonly tab: Tab

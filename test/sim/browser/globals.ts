@@ -80,7 +80,7 @@ const pageDocument = {
   removeEventListener: unlisten,
 }
 
-const pageConsole = { error: (error: unknown) => page.current.browser.threw(page.current, error) }
+const pageConsole = { error: (error: unknown) => page.current.browser.complained(page.current, error) }
 
 export {
   Channel as BroadcastChannel,

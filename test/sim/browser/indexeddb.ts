@@ -503,6 +503,10 @@ class Store {
     return this.#transaction.ask(step, request)
   }
 
+  openKeyCursor(query?: Key | Range, direction?: 'next' | 'prev'): Request {
+    return this.openCursor(query, direction)
+  }
+
   #ask(work: () => unknown): Request {
     return this.#transaction.ask(work)
   }

@@ -72,4 +72,14 @@ export const TAB_MUTANTS: readonly Mutant[] = [
       ['new Publisher(counter.publisher, counter.settled)', 'new Publisher(counter.publisher, counter.next - 1)'],
     ],
   },
+  {
+    name: 'a copy that outlives the right to read',
+    file: `${CLIENT}/replica.ts`,
+    edits: [['if (!retryable) this.#drop()', 'this.#running = retryable']],
+  },
+  {
+    name: 'a copy that outlives all rights',
+    file: `${CLIENT}/replica.ts`,
+    edits: [["if (error?.code === 'forbidden') this.#drop()", 'if (error === null) this.#drop()']],
+  },
 ]

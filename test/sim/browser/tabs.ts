@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { CHANGES } from '../rights.ts'
 import type { Outcome, simulate as simulateCore } from '../world.ts'
 import { bundle } from './bundle.ts'
 import { HAPPENINGS } from './swarm.ts'
@@ -18,6 +19,10 @@ export const TAB_KINDS = [
   'late frames',
   'token refused',
   'message refused',
+  ...CHANGES,
+  'told to come again',
+  'told to go',
+  'subscription ended for want of a right',
 ]
 
 let bundled: ReturnType<typeof bundle> | undefined

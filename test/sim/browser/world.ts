@@ -8,10 +8,11 @@ import type { Chunk, ChunkHead } from '../../../packages/sdk/src/store/store.ts'
 import type { FinalLog, HistoryEvent } from '../../support/checker/history.ts'
 import { Verdict } from '../../support/checker/verdict.ts'
 import { Random } from '../random.ts'
+import { drawRights, Rights } from '../rights.ts'
 import { Scheduler } from '../scheduler.ts'
 import { Server, TOPIC } from '../server.ts'
 import { drawSwarm as drawServerSwarm } from '../swarm.ts'
-import type { Outcome, simulate as simulateCore, World } from '../world.ts'
+import type { Counters, Outcome, simulate as simulateCore, World } from '../world.ts'
 import { App, RESUMED } from './app.ts'
 import { Browser, type Remote } from './browser.ts'
 import { Chaos } from './chaos.ts'
@@ -33,14 +34,14 @@ export async function simulate(seed: number, watch?: Watch): Promise<Outcome> {
   const swarm = drawSwarm(random)
   const original = { ...LIMITS }
   Object.assign(LIMITS, swarm.limits)
-  const world = new TabWorld(random, swarm, watch)
+  const world = new TabWorld(random, swarm, { seed, watch })
   const rejected = (error: unknown): void => world.threw(Tab.running, error)
   process.on('unhandledRejection', rejected)
   try {
     const verdict = await world.live()
     if (world.thrown) throw world.thrown
     const history = world.stories.flatMap((story) => story.history)
-    return { seed, verdict, counters: new Map(), steps: world.clock.steps, history }
+    return { seed, verdict, counters: world.counters, steps: world.clock.steps, history }
   } finally {
     process.off('unhandledRejection', rejected)
     Object.assign(LIMITS, original)
@@ -64,17 +65,22 @@ export class TabWorld {
   /** The server takes no token. */
   tokensRefused = false
   healed = false
+  readonly counters: Counters = new Map()
   /** What the server refuses may change when it is started again, and never while links live. */
   deployments = 0
   readonly #onServer: readonly Story[]
   readonly #inBrowser = new Map<Browser, readonly Story[]>()
 
-  constructor(random: Random, swarm: BrowserSwarm, watch: Watch = () => {}) {
+  constructor(
+    random: Random,
+    swarm: BrowserSwarm,
+    { seed, watch = () => {} }: { seed: number; watch?: Watch | undefined },
+  ) {
     this.random = random
     this.swarm = swarm
     this.clock = new Scheduler(random)
     const watched = (event: HistoryEvent): void => watch(event, this.clock.now - START_MS)
-    this.remoteWorld = this.#makeRemoteWorld()
+    this.remoteWorld = this.#makeRemoteWorld(seed)
     this.server = this.remoteWorld.server
     this.remote = { world: this.remoteWorld, spoil: (frame) => this.#spoil(frame) }
     this.browsers = Array.from({ length: swarm.browsers }, (_, i) => new Browser(this, `b${i + 1}`))
@@ -105,19 +111,21 @@ export class TabWorld {
   }
 
   /** The network and the server of the other simulation, with faults of its own. */
-  #makeRemoteWorld(): World {
+  #makeRemoteWorld(seed: number): World {
     const { clock, random } = this
+    const rights = this.swarm.kind === 'local' ? undefined : drawRights(seed)
     const world = {
       clock,
       random,
       swarm: { ...drawServerSwarm(random), retention: this.#retention, tokens: {} },
       issuer: { verify: (token: string | undefined, nowMs: number) => this.#verify(Number(token), nowMs) },
       record: (event: HistoryEvent) => this.#onServer[0]?.record(event),
-      count: () => {},
+      count: (what: string) => this.counters.set(what, (this.counters.get(what) ?? 0) + 1),
       fault: (kind: string) => this.fault(kind),
       chance: (probability: number) => !this.healed && random.chance(probability),
-    } as unknown as World & { server: Server }
+    } as unknown as World & { server: Server; rights: Rights | undefined }
     Object.defineProperty(world, 'chaos', { get: () => !this.healed })
+    world.rights = rights && new Rights(world, seed, rights, [USER])
     world.server = new Server(world)
     world.server.start()
     return world
@@ -125,7 +133,7 @@ export class TabWorld {
 
   #verify(until: number, nowMs: number): Identity | Fault {
     if (!this.tokensRefused && until > nowMs)
-      return { key: 'issuer user', user: 'user', rights: ALL_RIGHTS, expiresAt: until }
+      return { key: 'issuer user', user: USER, rights: ALL_RIGHTS, expiresAt: until }
     this.fault('token refused')
     return fault(this.tokensRefused ? 'token_invalid' : 'token_expired')
   }
@@ -168,6 +176,7 @@ export class TabWorld {
       local: this.#inBrowser.get(browser) ?? [],
       retentionMessages: this.swarm.retentionMessages,
       asyncHandlers: this.swarm.asyncHandlers,
+      replicaMessages: this.remoteWorld.rights && REPLICA_MESSAGES,
       token: () => String(Math.floor(this.clock.now + this.swarm.tokenMs)),
       saved: ({ topic }) =>
         browser.disk.names.some((name) =>
@@ -183,8 +192,13 @@ export class TabWorld {
   async live(): Promise<Verdict> {
     for (const browser of this.browsers) await this.#do(() => this.open(browser))
     const chaos = new Chaos(this)
+    const { rights } = this.remoteWorld
+    rights?.start()
     await this.#run(chaos.until)
-    await this.#do(() => chaos.heal())
+    await this.#do(() => {
+      chaos.heal()
+      rights?.giveAll()
+    })
     // Tabs that were about to die do so.
     await this.#run(this.clock.now + AFTERMATH_MS)
     // A tab without a database cannot look up what became of what it had stored there. Its user loads it anew.
@@ -195,7 +209,31 @@ export class TabWorld {
     while (this.clock.now < healedAt + 5 * REST_MS && !this.#atRest()) await this.#run(this.clock.now + 500)
     const rested = { e: 'rested', ms: this.clock.now - healedAt, limitMs: REST_MS } as const
     this.stories[0]?.record(rested)
-    return this.#judge()
+    const verdict = await this.#judge()
+    if (rights && !this.thrown) await this.#lose(rights, verdict)
+    return verdict
+  }
+
+  /** In the end the right to read is taken for good, while all tabs are open: no copy is left on any disk, and no tab shows anything new. */
+  async #lose(rights: Rights, verdict: Verdict): Promise<void> {
+    const [story] = this.#onServer as [Story]
+    const { head } = story
+    rights.takeForGood(USER)
+    for (const [tab, app] of this.apps)
+      await this.#do(() => tab.run(() => app.publish(story, { n: 'after the end', pad: '' })))
+    for (let looks = 0; looks < 3; looks++) {
+      await this.#run(this.clock.now + LOSING_MS)
+      for (const tab of this.apps.keys()) await this.#do(() => tab.fire('visibilitychange'))
+    }
+    const wrong = (what: string): void => verdict.violated('served after the right was gone', what)
+    for (const [{ name }, { shown }] of this.apps)
+      if (verdict.failed('served after the right was gone', (shown.get(story) ?? 0) <= head))
+        wrong(`${name} shows what was published later`)
+    for (const { name, disk } of this.browsers) {
+      const rows = disk.names.flatMap((database) => disk.read(database, 'copies'))
+      if (verdict.failed('served after the right was gone', rows.length === 0))
+        wrong(`${rows.length} rows of the copy are left in ${name}`)
+    }
   }
 
   /** What is due until then. After each event of a page, everything that it has set going runs before the next one. */
@@ -322,6 +360,12 @@ export class TabWorld {
     return readLog(chunks, { epoch, floor: segments.floor(this.clock.now), head })
   }
 }
+
+/** Of all browsers. */
+const USER = 'user'
+const REPLICA_MESSAGES = 8
+/** How long it takes until each tab has been in contact, in ms. */
+const LOSING_MS = 40_000
 
 /** Of clients without a server, a name or a user. */
 const LOCAL_DATABASE = 'messkit/main/local/nobody'
