@@ -17,7 +17,7 @@ const KINDS = [
   ...(process.platform === 'linux' ? ['object asleep'] : []),
 ]
 /** What the faults must have led to. */
-const OUTCOMES = ['gap', 'duplicate', 'resumed'] as const
+const OUTCOMES = ['gap', 'gap for want of a right', 'duplicate', 'resumed', 'refused'] as const
 
 /** A campaign of fewer is too small to meet them all. */
 const ENOUGH = 200
@@ -47,7 +47,7 @@ export async function campaign(
 ): Promise<Campaign> {
   const startedAt = performance.now()
   const verdict = new Verdict()
-  const outcomes = { gap: 0, duplicate: 0, resumed: 0 }
+  const outcomes = { gap: 0, 'gap for want of a right': 0, duplicate: 0, resumed: 0, refused: 0 }
   const failures: string[] = []
   const children = new ChildClients()
   const plans = Array.from({ length: histories }, (_, i) => drawPlan(first + i))
@@ -113,7 +113,8 @@ class Place {
 }
 
 function count(outcomes: Record<(typeof OUTCOMES)[number], number>, event: HistoryEvent): void {
-  if (event.e === 'gap') outcomes.gap++
+  if (event.e === 'gap') outcomes[event.reason === 'access' ? 'gap for want of a right' : 'gap']++
+  else if (event.e === 'refused') outcomes.refused++
   else if (event.e === 'acked' && event.duplicate) outcomes.duplicate++
   else if (event.e === 'start' && event.resumed) outcomes.resumed++
 }

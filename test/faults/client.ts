@@ -15,6 +15,8 @@ export interface ClientSetup {
   readonly random: Random
   readonly recorder: HistoryRecorder
   readonly login: Login
+  /** As its tokens name it. */
+  readonly user: string
   /** The client reported what nothing in a history should bring about. */
   readonly complain: (what: string) => void
 }
@@ -22,6 +24,7 @@ export interface ClientSetup {
 /** A client in this process, behind a proxy of its own: perhaps a writer, perhaps a reader. */
 export class Client {
   readonly name: string
+  readonly user: string
   readonly proxy: TestProxy
   writer: Writer | undefined
   reader: Reader | undefined
@@ -31,15 +34,17 @@ export class Client {
   readonly #pads: readonly (string | undefined)[]
 
   constructor(setup: ClientSetup) {
-    const { name, topic, proxy, random, recorder, login, complain } = setup
+    const { name, user, topic, proxy, random, recorder, login, complain } = setup
     this.#setup = setup
     this.name = name
+    this.user = user
     this.proxy = proxy
     this.#pads = random.pick(PADS)
     const reconnect = { minMs: 1, maxMs: random.pick([1, 20, 60]) }
-    this.#mess = createMess({ url: proxy.url, token: tokens(login, random, recorder), reconnect })
+    this.#mess = createMess({ url: proxy.url, token: tokens(login, user, { random, recorder }), reconnect })
     this.#mess.on('error', ({ code, message }) => {
-      if (code !== 'token_unavailable') complain(`${name} reported ${code}: ${message}`)
+      // Who is turned away is told so; whether rightly, the history says.
+      if (code !== 'token_unavailable' && code !== 'forbidden') complain(`${name} reported ${code}: ${message}`)
     })
     this.#topic = this.#mess.topic<Note>(topic)
   }
@@ -99,9 +104,13 @@ const PADS: readonly (readonly (string | undefined)[])[] = [
   [undefined, pad(400), pad(12_000)],
 ]
 
-function tokens(login: Login, random: Random, recorder: HistoryRecorder): AskToken {
-  const inMs = (ms: number): Promise<string> => makeToken({ exp: (Date.now() + ms) / 1000 })
-  const good = (): Promise<string> => makeToken()
+function tokens(
+  login: Login,
+  sub: string,
+  { random, recorder }: { random: Random; recorder: HistoryRecorder },
+): AskToken {
+  const inMs = (ms: number): Promise<string> => makeToken({ sub, exp: (Date.now() + ms) / 1000 })
+  const good = (): Promise<string> => makeToken({ sub })
   return ({ why }) => {
     if (login === 'good') return good()
     if (login === 'refused tokens') {

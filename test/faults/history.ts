@@ -10,6 +10,7 @@ import type { TestServer } from '../support/server.ts'
 import type { ChildClients } from './child-client.ts'
 import { type Client, type Login, pad, pause } from './client.ts'
 import { FAULTS, type FaultKind } from './kinds.ts'
+import { ADMIN } from './rights.ts'
 import { Stage } from './stage.ts'
 
 /** All must have arrived this long after the last fault was mended; it is waited for twice that. */
@@ -35,6 +36,7 @@ export function drawPlan(seed: number): Plan {
   const slow = random.chance(0.02) ? random.pick(['asleep', 'half open'] as const) : undefined
   const child = random.chance(0.15)
   const kinds = Array.from({ length: random.between(1, 5) }, () => random.pick(all))
+  if (kinds.some((kind) => kind.startsWith('right taken'))) kinds.push('rights given back')
   return {
     seed,
     slow,
@@ -49,6 +51,7 @@ export function drawPlan(seed: number): Plan {
 
 /** What the server has to be started with. */
 export const varsOf = ({ retention }: Plan): Record<string, string> => ({
+  ADMINS: ADMIN,
   RETENTION: JSON.stringify(retention === undefined ? {} : { messages: retention }),
 })
 
@@ -77,8 +80,9 @@ export async function playHistory(plan: Plan, server: TestServer, children: Chil
     const { subscriptions } = stage
     const logs = await stage.readings(plan.file)
     await stage.end()
-    const history = stage.recorder.history()
-    return { verdict: judge(history, logs, subscriptions, retention), history, complaints: stage.complaints }
+    const history = [...servedLater(stage.recorder.history())]
+    const verdict = judge(history, { logs, subscriptions, retention, access: stage.rights.changed })
+    return { verdict, history, complaints: stage.complaints }
   } finally {
     await stage.end()
     rmSync(folder, { recursive: true, force: true })
@@ -139,19 +143,44 @@ const SLOW = {
   },
 }
 
-function judge(
-  history: readonly HistoryEvent[],
-  [history1, ...others]: readonly [FinalLog, ...FinalLog[]],
-  subscriptions: readonly string[],
-  retention: number | undefined,
-): Verdict {
+/**
+ * What was published after a right was gone, and reached a reader who lacked it, was served then, wherever it was on its way: of what was
+ * published before, nobody out here can tell.
+ */
+function* servedLater(history: readonly HistoryEvent[]): Iterable<HistoryEvent> {
+  const laterThan = new Map<string, Set<string>>()
+  const everRevoked = new Set<string>()
+  for (const event of history) {
+    if (event.e === 'revoked') {
+      everRevoked.add(event.sub)
+      laterThan.set(event.sub, laterThan.get(event.sub) ?? new Set())
+    } else if (event.e === 'granted') laterThan.delete(event.sub)
+    else if (event.e === 'publish') for (const later of laterThan.values()) later.add(event.id)
+    else if (event.e === 'deliver' && everRevoked.has(event.sub)) {
+      const { sub, id } = event
+      if (laterThan.get(sub)?.has(id) ?? true) yield { e: 'served', sub }
+    }
+    yield event
+  }
+}
+
+interface Judged {
+  readonly logs: readonly [FinalLog, ...FinalLog[]]
+  readonly subscriptions: readonly string[]
+  readonly retention: number | undefined
+  /** Rights were changed. */
+  readonly access: boolean
+}
+
+function judge(history: readonly HistoryEvent[], { logs, subscriptions, retention, access }: Judged): Verdict {
+  const [history1, ...others] = logs
   // What was asked to be kept is kept, so what is missing of that is lost, and not trimmed.
   const kept = retention === undefined ? 0 : Math.max(0, history1.head - retention)
   const log = { ...history1, floor: Math.min(history1.floor, kept) }
   const verdict = check(history, { logs: [log, ...others], subscriptions })
   for (const event of history) {
     // Nobody took the data away, so the log has one life.
-    if (event.e === 'gap' && event.reason !== 'retention')
+    if (event.e === 'gap' && event.reason !== 'retention' && !(access && event.reason === 'access'))
       verdict.violated('gap where nothing is missing', `${event.sub}: ${event.from} to ${event.to}, ${event.reason}`)
     if (event.e === 'acked' && event.epoch !== '' && event.epoch !== log.epoch)
       verdict.violated('acked message lost', `${event.id} was acked in a log of another name`)

@@ -89,6 +89,20 @@ export const FAULTS = {
     return true
   },
 
+  'right taken': async ({ clients, rights }) => {
+    await rights.take(clients)
+    return true
+  },
+  'right taken while the server is killed': async ({ random, clients, rights, server, vars }) => {
+    const taken = rights.take(clients)
+    await pause(random.pick([0, 2, 10]))
+    await server.kill()
+    await server.restart(vars)
+    await taken
+    return true
+  },
+  'rights given back': ({ rights }) => rights.giveBack(),
+
   'client crashed': async (stage) => {
     await stage.replace(stage.random.pick(stage.clients))
     return true

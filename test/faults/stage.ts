@@ -11,6 +11,7 @@ import { makeToken, type TestServer } from '../support/server.ts'
 import { type ChildClient, keptPosition, uncertain } from './child-client.ts'
 import { Client, type Login } from './client.ts'
 import { HistoryRecorder } from './recorder.ts'
+import { TopicRights } from './rights.ts'
 
 /** What a history is played on: a server, one topic of its own, and clients that come and go. */
 export class Stage {
@@ -23,6 +24,7 @@ export class Stage {
   /** What the server is started with. */
   readonly vars: Record<string, string>
   readonly clients: Client[] = []
+  readonly rights: TopicRights
   readonly #logins: readonly Login[]
   readonly #before: ReadonlySet<string>
   readonly #proxies = new Set<TestProxy>()
@@ -37,6 +39,7 @@ export class Stage {
     this.vars = vars
     this.topic = `faults/${seed}`
     this.#logins = logins
+    this.rights = new TopicRights(server, this.topic, this)
     this.#before = new Set(logFiles(server.dataDir))
   }
 
@@ -51,14 +54,17 @@ export class Stage {
     return this.#silent.map(({ proxy }) => proxy)
   }
 
-  async client(): Promise<Client> {
+  /** @param user in whose place it comes; left out: a new one */
+  async client(user?: string): Promise<Client> {
     const { recorder, topic } = this
     // Each draws its own numbers: when it does depends on the machine, and must change nothing for the others.
     const random = new Random(this.random.between(0, 2 ** 32 - 1))
     const proxy = await this.#proxy()
     const login = random.pick(this.#logins)
     const complain = (what: string): void => void this.complaints.push(what)
-    const client = new Client({ name: `client ${++this.#lastName}`, topic, proxy, random, recorder, login, complain })
+    const number = ++this.#lastName
+    const who = { name: `client ${number}`, user: user ?? `user-${number}` }
+    const client = new Client({ ...who, topic, proxy, random, recorder, login, complain })
     this.clients.push(client)
     return client
   }
@@ -80,7 +86,8 @@ export class Stage {
     const { reader, writer } = client
     this.clients.splice(this.clients.indexOf(client), 1)
     await client.crash()
-    const next = await this.client()
+    const next = await this.client(client.user)
+    this.rights.moved(client, next)
     if (writer) this.publish(next.write())
     if (reader) next.read(reader.name, reader.position ?? 'start', reader.position !== undefined)
   }
@@ -124,8 +131,9 @@ export class Stage {
   /** Nothing is broken any more, and everybody comes to rest. @returns where the log ends */
   async drain(): Promise<number> {
     for (const proxy of this.#proxies) proxy.heal()
+    await this.rights.giveBack()
     // What crashes left uncertain is outnumbered, so that the history can show something.
-    const uncertain = this.recorder.count('unknown')
+    const uncertain = this.recorder.count('unknown') + this.recorder.count('refused')
     const survivor = this.clients.find(({ writer }) => writer)?.writer
     survivor?.keepInFlight(30)
     await survivor?.ackedMore(uncertain)

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { Gap, Message, Subscription, Topic } from '@messkit/sdk'
+import type { Gap, Message, MessError, Subscription, Topic } from '@messkit/sdk'
 import { type Cursor, makeCursor, parseCursor } from '@messkit/sdk/protocol'
 import type { HistoryEvent } from './checker/history.ts'
 
@@ -15,6 +15,9 @@ export interface Recorder {
   push(event: HistoryEvent): unknown
 }
 
+/** A reader that was turned away asks again after this long, in ms. */
+const AGAIN_MS = 20
+
 /** Publishes whenever an ack comes, so that so many messages are always on their way, and writes the history down. */
 export class Writer {
   readonly name: string
@@ -28,6 +31,7 @@ export class Writer {
   readonly #open = new Set<string>()
   #publisher = ''
   #order = 0
+  /** And refused, where rights change. */
   #ackedCount = 0
   #wanted = 0
   #last = 0
@@ -99,8 +103,20 @@ export class Writer {
         this.#tell()
         this.#fill()
       },
-      (error: unknown) => this.#waiting?.reject(error),
+      (error: MessError) => {
+        if (error.code === 'forbidden' && !this.#gone) this.#refused(id)
+        else this.#waiting?.reject(error)
+      },
     )
+  }
+
+  /** It lacked the right; what it publishes later may be stored again. */
+  #refused(id: string): void {
+    this.#open.delete(id)
+    this.#ackedCount++
+    this.#recorder.push({ e: 'refused', id })
+    this.#tell()
+    this.#fill()
   }
 
   #tell(): void {
@@ -123,12 +139,14 @@ export interface ReaderOptions {
 export class Reader {
   readonly name: string
   /** Resolves when it is known where it starts. */
-  readonly ready: Promise<void>
+  ready!: Promise<void>
   /** Behind the newest message it has handled, once it has started. */
   position: Cursor | undefined
   readonly #recorder: Recorder
   readonly #handle: NonNullable<ReaderOptions['handle']>
-  readonly #subscription: Subscription
+  readonly #topic: Topic<Note>
+  readonly #options: ReaderOptions
+  #subscription!: Subscription
   #next = 0
   #gone = false
   #waiting: { readonly next: number; readonly resolve: () => void } | undefined
@@ -141,23 +159,42 @@ export class Reader {
   }
 
   constructor(topic: Topic<Note>, recorder: Recorder, options: ReaderOptions = {}) {
-    const { name = 'reader', from = 'start', resume, resumed = false, handle = () => undefined } = options
+    const { name = 'reader', from = 'start', resumed = false, handle = () => undefined } = options
     this.name = name
     this.#recorder = recorder
     this.#handle = handle
+    this.#topic = topic
+    this.#options = options
     const known = parseCursor(from)
     // Where it goes on is what the application wrote down; where "now" and "start" are, its home has to say.
     if (known) this.#start(known.epoch, known.offset, resumed)
-    this.#subscription = topic.subscribe(
+    this.#subscribe(from, resumed)
+  }
+
+  #subscribe(from: NonNullable<ReaderOptions['from']>, resumed: boolean): void {
+    const { resume } = this.#options
+    const subscription = this.#topic.subscribe(
       (message) => (this.position ? this.#take(message) : this.ready.then(() => this.#take(message))),
       { from, onGap: (gap) => this.#gap(gap), ...(resume !== undefined && { resume }) },
     )
-    this.ready = this.#subscription.ready.then(({ cursor }) => {
+    this.#subscription = subscription
+    this.ready = subscription.ready.then(({ cursor }) => {
       if (this.position || this.#gone) return
       const { epoch, offset } = parseCursor(cursor) as { epoch: string; offset: number }
       this.#start(epoch, offset, resumed)
     })
     this.ready.catch(() => {}) // it was stopped before
+    subscription.done.catch(({ code }: MessError) => {
+      if (code === 'forbidden') setTimeout(() => this.#again(), AGAIN_MS)
+    })
+  }
+
+  /** It lacked the right, and may have it by now. */
+  #again(): void {
+    if (this.#gone) return
+    const at = parseCursor(this.position)
+    if (at) this.#start(at.epoch, at.offset, true)
+    this.#subscribe(this.position ?? this.#options.from ?? 'start', at !== undefined)
   }
 
   reached(next: number): Promise<void> {
@@ -182,9 +219,10 @@ export class Reader {
     if (this.#gone) return undefined
     const { id, offset, cursor, data } = message
     const epoch = epochOf(cursor)
+    const subscription = this.#subscription
     this.#recorder.push({ e: 'deliver', sub: this.name, epoch, offset, id, digest: digestOf(data) })
     const handled = (): void => {
-      if (this.#gone) return
+      if (this.#gone || this.#subscription !== subscription) return
       this.#recorder.push({ e: 'handled', sub: this.name, offset })
       this.#moved(epoch, offset + 1)
     }
@@ -197,7 +235,7 @@ export class Reader {
   #gap(gap: Gap): void {
     if (this.#gone) return
     // Only another life of the log has another name, and that one comes with the next message.
-    const epoch = gap.reason === 'retention' ? epochOf(this.position) : ''
+    const epoch = gap.reason === 'epoch' ? '' : epochOf(this.position)
     this.#recorder.push({ e: 'gap', sub: this.name, epoch, ...gap })
     if (epoch !== '') this.#moved(epoch, gap.to)
   }
