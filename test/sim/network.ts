@@ -20,6 +20,7 @@ export class Connection {
   readonly #world: World
   readonly #client: ClientEnd
   #end: ServerEnd | undefined
+  #left = false
   #state: 'connecting' | 'open' | 'ended' = 'connecting'
   readonly #lastAt = { up: 0, down: 0 }
   /** What a direction holds back while nothing passes it. */
@@ -52,8 +53,14 @@ export class Connection {
     this.#frame('down', () => this.#client.heard(text))
   }
 
+  /** Whether the client has let go of it. */
+  get left(): boolean {
+    return this.#left
+  }
+
   /** The client lets go. The server may not hear of it for a while, and still gets what was sent before. */
   clientCloses(): void {
+    this.#left = true
     if (this.#state !== 'ended') this.#serverLearns()
   }
 

@@ -2,6 +2,7 @@ import { ALL_RIGHTS, type Identity } from '../../packages/sdk/src/broker/machine
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
 import { splitLines } from '../../packages/sdk/src/protocol/answers.ts'
 import { LINE_BREAK } from '../../packages/sdk/src/protocol/codec.ts'
+import type { HistoryEvent } from '../support/checker/history.ts'
 import { Random } from './random.ts'
 import type { World } from './world.ts'
 
@@ -61,6 +62,8 @@ interface User {
   bound: number
   /** The farthest offset that such a bound has ever been at: no gap for want of a right reaches beyond. */
   farthest: number
+  /** Written down with every frame. */
+  readonly served: { readonly subscribe: HistoryEvent; readonly history: HistoryEvent }
 }
 
 const ALL: Standing = { rights: ALL_RIGHTS, historyFrom: 0, bound: 0 }
@@ -103,7 +106,11 @@ export class Rights {
   }
 
   #of(name = ''): User {
-    const user = this.#standing.get(name) ?? { now: ALL, change: 0, bound: 0, farthest: 0 }
+    const known = this.#standing.get(name)
+    if (known) return known
+    const served = (right: string): HistoryEvent => ({ e: 'served', sub: `${name} may ${right}` })
+    const events = { subscribe: served('subscribe'), history: served('history') }
+    const user: User = { now: ALL, change: 0, bound: 0, farthest: 0, served: events }
     this.#standing.set(name, user)
     return user
   }
@@ -147,7 +154,8 @@ export class Rights {
 
   /** The topic is made anew, and inherits no bounds. */
   topicLost(): void {
-    for (const user of this.#standing.values()) {
+    for (const [name, user] of this.#standing) {
+      user.farthest = this.farthest(name)
       user.now = { ...user.now, historyFrom: 0, bound: 0 }
       user.change++
       user.bound = 0
@@ -191,12 +199,16 @@ export class Rights {
     const after: Standing = { rights, historyFrom, bound }
     for (const right of WATCHED)
       if (!has(user.now, right) && has(after, right)) this.#world.record({ e: 'granted', sub: `${name} may ${right}` })
-    user.farthest = this.farthest(name)
+    const before = user.now
+    if (!has(before, 'publish') && has(after, 'publish')) server.noticeLeft(name)
     user.bound = Math.min(user.bound, bound)
     const apply = (): void => {
+      user.farthest = this.farthest(name)
       user.now = after
     }
     server.judge(name, apply, () => {
+      // What was asked before it knew may have been answered by the rights from before.
+      user.farthest = Math.max(user.farthest, this.#boundOf(before))
       if (user.change !== change) return
       for (const right of WATCHED)
         if (!has(after, right)) this.#world.record({ e: 'revoked', sub: `${name} may ${right}` })
@@ -210,7 +222,11 @@ export class Rights {
   /** How far a gap for want of a right may reach. */
   farthest(name: string): number {
     const { now, farthest } = this.#of(name)
-    return Math.max(farthest, has(now, 'history') ? now.bound : this.#world.server.disk.head)
+    return Math.max(farthest, this.#boundOf(now))
+  }
+
+  #boundOf(standing: Standing): number {
+    return has(standing, 'history') ? standing.bound : this.#world.server.disk.head
   }
 
   /** A publish frame reaches the home. */
@@ -225,11 +241,14 @@ export class Rights {
 
   /** A frame leaves the home. */
   sent(name: string | undefined, text: string): void {
-    const page = PAGE.test(text)
-    if (!page && !text.startsWith(DELIVER) && !text.startsWith(GAP) && !STARTED.test(text)) return
-    this.#world.record({ e: 'served', sub: `${name} may ${page ? 'history' : 'subscribe'}` })
+    const told = text.startsWith(DELIVER) || text.startsWith(GAP)
+    const page = !told && PAGE.test(text)
+    if (!told && !page && !STARTED.test(text)) return
+    const { bound, served } = this.#of(name)
+    this.#world.record(page ? served.history : served.subscribe)
+    if (bound === 0) return
     const [, first, next] = FIRST.exec(text) ?? []
-    if (first !== next && Number(first) < this.#of(name).bound)
+    if (first !== next && Number(first) < bound)
       this.#world.record({ e: 'served', sub: `${name} may read below its bound` })
   }
 }

@@ -98,8 +98,8 @@ export class Server {
     if (!this.#up) return
     this.#world.fault('log lost')
     this.disk.crash()
-    this.disk.wipe()
     this.#world.rights?.topicLost()
+    this.disk.wipe()
     this.#stop(1)
   }
 
@@ -293,6 +293,18 @@ export class Server {
         if (state.identity.user === user) home.judge(link, rights?.judge(state.identity) ?? state.identity)
     })
     this.#loaded(told)
+  }
+
+  /**
+   * Links that their clients have let go of are noticed. What was refused can still be on its way on such a link, and would be stored if its
+   * sender had the right again when it comes.
+   */
+  noticeLeft(user: string): void {
+    for (const end of [...this.#ends]) {
+      if (end.state.identity.user !== user || !end.connection.left) continue
+      this.#ends.delete(end)
+      this.#home?.detach(end.link)
+    }
   }
 
   /** An object has loaded its log before it is told anything; a home over a slower store keeps what it is told until then. */

@@ -86,7 +86,7 @@ export class Browser {
 }
 
 /** Names of errors that a database that fails leads to. */
-const DISK_TROUBLE = ['StoreFull', 'AbortError', 'UnknownError', 'InvalidStateError']
+const DISK_TROUBLE = ['StoreFull', 'AbortError', 'UnknownError', 'InvalidStateError', 'HungError']
 
 interface LockRequest {
   readonly tab: Tab
