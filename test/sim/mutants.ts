@@ -148,12 +148,12 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.#subscriptions.count(link) < 0 && readsLess(before, identity))',
   ]),
   mutant('a bound of history that moved and ends no subscription', `${BROKER}/rights.ts`, [
-    ' || (after.historyFrom ?? 0) > (before.historyFrom ?? 0)',
+    '(after.historyFrom ?? 0) > (before.historyFrom ?? 0) ||',
     '',
   ]),
   mutant('history without its bound', `${BROKER}/topic-log.ts`, [
-    'return Math.min(identity.historyFrom ?? 0, this.#durableHead)',
-    'return 0',
+    'const { historyFrom = 0, limits } = identity\n',
+    'const { limits } = identity\n    const historyFrom = 0\n',
   ]),
   mutant('a page of history that nobody may read any more', `${BROKER}/topic-log.ts`, [
     "const may = authorize(from.identity, 'history')\n    if ('code' in may) return answerError(history.link, history.id, may)",

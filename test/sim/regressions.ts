@@ -10,6 +10,14 @@ export const REGRESSIONS = [
       'Joining segments moved the place where the log is cut backwards, so that a gap had been told for kept messages',
   },
   { seed: 47, found: 'Frames behind a refused first message were taken for a publisher that its home had forgotten' },
+  {
+    seed: 95,
+    found: 'A stored message whose ack was lost was refused when it was sent again without the right to publish',
+  },
+  {
+    seed: 257,
+    found: 'Credit for what lay unhandled before a gap for want of a right fell short behind it, and ran out for good',
+  },
   { seed: 278, found: 'What was handled while a subscription was asked for again gave no credit' },
   { seed: 316, found: 'A gap used up credit that nobody could give back' },
   { seed: 944, found: 'The error for a repeated publish frame made the client forget the answer to the first one' },
@@ -29,6 +37,7 @@ export const REGRESSIONS = [
 
 /** The same of simulated tabs. */
 export const TAB_REGRESSIONS = [
+  { seed: 36, found: 'The copy of a topic stayed on the disk of a user who had lost every right' },
   {
     seed: 3288,
     found: 'A refusal of an earlier lead was recorded by the same tab when it led again, and had sent the message anew',
