@@ -248,14 +248,14 @@ function checkCount(count: number, what: string, max: number = CLIENT_LIMITS.rep
 }
 
 function checkWait(waitMs = 0): void {
-  if (!(waitMs >= 0)) throw new MessError('bad_option', 'waitMs: a number of milliseconds, 0 or more')
+  if (!(waitMs >= 0)) throw new MessError('bad_option', 'waitMs: 0 or more')
 }
 
 function checkSubscribe({ from, resume }: SubscribeOptions): void {
   if (typeof from === 'string') {
     if (from !== 'now' && from !== 'start') checkCursor(from)
   } else if (from !== undefined && !(Number.isSafeInteger(from?.last) && from.last > 0)) {
-    throw new MessError('bad_option', "from: 'now', 'start', a cursor, or { last } with a whole number above 0")
+    throw new MessError('bad_option', "from: 'now', 'start', a cursor, or { last: 1 } and more")
   }
   if (resume !== undefined && (typeof resume !== 'string' || resume === ''))
     throw new MessError('bad_option', 'resume: a non-empty name')
