@@ -57,7 +57,7 @@ export interface ReadPolicy {
 
 /** @throws {PolicyError} naming the lines that are wrong, or the tests that failed */
 export function readPolicy({ rules, grants, tests }: PolicyDocument): ReadPolicy {
-  const policy = parse(rules, { dialect: 'native' })
+  const policy = rulesOf(rules)
   const [unkept, ...more] = policy.rules.flatMap((rule) => unkeptBy(rule))
   if (unkept) throw new PolicyError(unkept, ...more)
   const failures = testPolicy(policy, tests)
@@ -87,15 +87,40 @@ function rowOf(grant: Grant): GrantRow {
 
 const maskOf = (actions: readonly Action[]): number => actions.reduce((mask, action) => mask | ACTION_BITS[action], 0)
 
+/** Rules that take long to read are read once by an isolate: a change has them read by who checks it, who keeps it and who goes by it. */
+const LARGE_CHARS = 16_384
+const KEPT = 4
+const LARGE = new Map<string, Policy>()
+
+function rulesOf(text: string): Policy {
+  if (text.length < LARGE_CHARS) return parse(text, { dialect: 'native' })
+  const policy = LARGE.get(text) ?? parse(text, { dialect: 'native' })
+  LARGE.delete(text)
+  LARGE.set(text, policy)
+  const [oldest] = LARGE.keys()
+  if (LARGE.size > KEPT) LARGE.delete(oldest as string)
+  return policy
+}
+
+const KEYS = new WeakMap<Policy, readonly string[]>()
+
+function keysOfRules(policy: Policy): readonly string[] {
+  const keys =
+    KEYS.get(policy) ??
+    policy.statements.flatMap((statement) =>
+      statement.kind === 'rule' ? [formatStatement(withoutLimits(statement), 'native')] : [],
+    )
+  KEYS.set(policy, keys)
+  return keys
+}
+
 /** By what a rule or grant is recognised in the next version: a grant that was taken away and given back is a new one. */
 export function keysOf({ policy, grants }: ReadPolicy): {
   readonly rules: readonly string[]
   readonly grants: readonly string[]
 } {
   return {
-    rules: policy.statements.flatMap((statement) =>
-      statement.kind === 'rule' ? [formatStatement(withoutLimits(statement), 'native')] : [],
-    ),
+    rules: keysOfRules(policy),
     grants: grants.map(keyOfRow),
   }
 }
