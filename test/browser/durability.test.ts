@@ -244,3 +244,19 @@ test('when the browser closes the database in the middle of writing, all is stor
   expect(data).toEqual(data.map((_: number, i: number) => data[0] - i))
   expect(durability).toBe('disk')
 })
+
+test('what is stored is stored also after the page’s memory was tidied up', { timeout: LONG_MS }, async () => {
+  const context = await browserIn(profile())
+  const page = await tab(context, await site())
+  const memory = await context.newCDPSession(page)
+  await page.evaluate(async () => {
+    kept.mess = sdk.createMess({ url: 'http://127.0.0.1:9/' })
+    await kept.mess.outbox.list()
+  })
+
+  for (let i = 0; i < 20; i++) {
+    await memory.send('HeapProfiler.collectGarbage')
+    const stored = await page.evaluate((i) => kept.mess.topic('garbage/1').publish(i).stored, i)
+    expect(stored).toEqual({ durability: 'disk' })
+  }
+})

@@ -157,12 +157,14 @@ const HUNG = 'HungError'
 const DEAD = ['InvalidStateError', 'UnknownError', 'AbortError', 'TimeoutError', 'SecurityError', HUNG]
 
 async function openVersion(name: string, version: number | undefined): Promise<IDBDatabase> {
-  const request = (await databasesFor(name)).open(name, version)
+  const place = await databasesFor(name)
+  const request = place.open(name, version)
   request.onupgradeneeded = () => {
     for (const store of STORES)
       if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store)
   }
-  return ask(request)
+  // Held as long as the handle is: once a bucket is collected as garbage, Chromium 156 answers none of its transactions any more.
+  return Object.assign(await ask(request), { place })
 }
 
 function bounded(opening: Promise<IDBDatabase>): Promise<IDBDatabase> {
