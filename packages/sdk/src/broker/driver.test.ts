@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryStore } from '../store/memory.ts'
 import type { Chunk, LogStore, Maybe } from '../store/store.ts'
-import { drive, type Perform } from './driver.ts'
+import { drive } from './driver.ts'
+import { logStoring } from './home.ts'
 import type { LogEffect, LogEvent } from './machine.ts'
 
 const DUE: LogEvent = { name: 'due' }
@@ -29,19 +30,19 @@ const onDue =
     name === 'due' ? effects : []
 
 /** A store whose answers are given. */
-function store(answers: Partial<Pick<LogStore, 'commit' | 'durable' | 'read' | 'readBefore'>>): LogStore {
+function store(answers: Partial<Pick<LogStore, 'commit' | 'durable' | 'read' | 'readBefore'>>) {
   const memory = new MemoryStore()
-  return {
+  return logStoring({
     load: (epoch) => memory.load(epoch),
     commit: () => {},
     durable: () => {},
     read: () => [],
     readBefore: () => [],
     ...answers,
-  }
+  })
 }
 
-const ignore: Perform = () => {}
+const ignore = () => {}
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const later = <T>(value: T): Promise<T> => Promise.resolve(value)
 const failing = (): Maybe<never> => {

@@ -1,45 +1,72 @@
 import type { Fault } from '../protocol/error-codes.ts'
 import { fault } from '../protocol/error-codes.ts'
 import type { BadRequest, Request } from '../protocol/requests.ts'
-import type { LogStore, Maybe } from '../store/store.ts'
-import { drive } from './driver.ts'
-import { type Identity, type LinkState, type LogEffect, type LogEvent, NOBODY } from './machine.ts'
+import type { Commit, Loaded, LogStore, Maybe } from '../store/store.ts'
+import { after, drive, type Failed, type Machine, type StoreEffect, type StoreEvent, type Storing } from './driver.ts'
+import { type Identity, type LinkState, type LogEvent, NOBODY, type Page } from './machine.ts'
 import { TopicLog, type TopicLogOptions } from './topic-log.ts'
 
 /** The broker's end of one link: what a home can do to it. Each may fail silently once the peer is gone. */
-export interface Port {
+export interface Port<S = LinkState> {
   send(text: string): void
   close(code: number, reason: string): void
   /** Keep the state where it outlives this object. Left out where the link does not outlive it. */
-  remember?(state: LinkState): void
+  remember?(state: S): void
 }
 
-export interface HomeOptions extends TopicLogOptions {
-  readonly store: LogStore
-  /** Text → request: with validation at a server's border (`decodeRequest`), without it among the tabs of one origin. */
-  readonly decode: (text: string) => Request | BadRequest
+/** What happens to every home: links come, speak and go. `S` is a link's state, `F` a frame. */
+export type HomeEvent<S, F> =
+  | { readonly name: 'opened'; readonly link: number; readonly state: S }
+  | { readonly name: 'frame'; readonly link: number; readonly frame: F }
+  | { readonly name: 'closed'; readonly link: number }
+  | { readonly name: 'verified'; readonly link: number; readonly id: number; readonly identity: Identity | Fault }
+  /** What the link's user may do has been worked out anew. */
+  | { readonly name: 'judged'; readonly link: number; readonly identity: Identity }
+  | { readonly name: 'due' }
+
+export type HomeEffect<S> =
+  /** One text for every link named. */
+  | { readonly name: 'send'; readonly links: readonly number[]; readonly text: string }
+  /** The link's state, for a home that may forget everything else. */
+  | { readonly name: 'remember'; readonly link: number; readonly state: S }
+  | { readonly name: 'close'; readonly link: number; readonly code: number; readonly reason: string }
+  /** Check a token and answer with `verified`. */
+  | { readonly name: 'verify'; readonly link: number; readonly id: number; readonly token: string }
+  /** Come back with `due` at this time, or before. */
+  | { readonly name: 'wake-at'; readonly at: number }
+
+/** What the shell around a home gives it. */
+export interface Shell<F> {
+  /** Text → request: with validation at a server's border, without it among the tabs of one origin. */
+  readonly decode: (text: string) => F | BadRequest
   readonly now: () => number
-  /** Names the log if it is new. */
-  readonly newEpoch: () => string
   readonly wakeAt?: (at: number) => void
   readonly verify?: (token: string, link: number) => Promise<Identity | Fault>
-  /** Told after a failure, when every link has been closed; the next link loads the log anew. */
+  /** Told after a failure, when every link has been closed; the next link loads everything anew. */
   readonly onFailed?: (error: unknown) => void
 }
 
+/** Loads a machine, which may take a while, together with the store that it goes on with. */
+export interface Residence<W, Q, E, X> {
+  readonly load: () => Maybe<Machine<E | StoreEvent, StoreEffect<W, Q> | Failed | X>>
+  readonly store: Storing<W, Q, E>
+}
+
 /**
- * One topic at home: the log, its store and its links, wherever that is (a process, a leading tab, a Durable Object). Loads at the
+ * A machine at home: its store and its links, wherever that is (a process, a leading tab, a Durable Object). Loads at the
  * first link, and again after a failure; what arrives meanwhile waits in order.
  */
-export class TopicHome {
-  readonly #options: HomeOptions
-  readonly #ports = new Map<number, Port>()
+export class Home<S, F, W, Q, E> {
+  readonly #shell: Shell<F>
+  readonly #residence: Residence<W, Q, E | HomeEvent<S, F | BadRequest>, HomeEffect<S>>
+  readonly #ports = new Map<number, Port<S>>()
   #lastLink = 0
-  #post: ((event: LogEvent) => void) | undefined
-  #early: LogEvent[] | undefined
+  #post: ((event: HomeEvent<S, F | BadRequest>) => void) | undefined
+  #early: HomeEvent<S, F | BadRequest>[] | undefined
 
-  constructor(options: HomeOptions) {
-    this.#options = options
+  constructor(shell: Shell<F>, residence: Residence<W, Q, E | HomeEvent<S, F | BadRequest>, HomeEffect<S>>) {
+    this.#shell = shell
+    this.#residence = residence
   }
 
   get linkCount(): number {
@@ -47,7 +74,7 @@ export class TopicHome {
   }
 
   /** @returns the link's number, never used again in this home */
-  attach(port: Port, state: LinkState): number {
+  attach(port: Port<S>, state: S): number {
     const link = ++this.#lastLink
     this.#ports.set(link, port)
     this.#tell({ name: 'opened', link, state })
@@ -55,7 +82,7 @@ export class TopicHome {
   }
 
   receive(link: number, text: string): void {
-    if (this.#ports.has(link)) this.#tell({ name: 'frame', link, frame: this.#options.decode(text) })
+    if (this.#ports.has(link)) this.#tell({ name: 'frame', link, frame: this.#shell.decode(text) })
   }
 
   detach(link: number): void {
@@ -71,35 +98,28 @@ export class TopicHome {
     this.#tell({ name: 'due' })
   }
 
-  #tell(event: LogEvent): void {
+  #tell(event: HomeEvent<S, F | BadRequest>): void {
     if (this.#post) this.#post(event)
     else if (this.#early) this.#early.push(event)
     else this.#load(event)
   }
 
-  #load(first: LogEvent): void {
+  #load(first: HomeEvent<S, F | BadRequest>): void {
     this.#early = [first]
-    const { store, newEpoch, now } = this.#options
-    const ready = (loaded: Awaited<ReturnType<LogStore['load']>>): void => {
+    const { load, store } = this.#residence
+    const ready = (machine: Awaited<ReturnType<typeof load>>): void => {
       const early = this.#early ?? []
-      const post = drive(new TopicLog(loaded, this.#options), store, {
-        now,
-        perform: (effect) => this.#perform(effect),
-      })
+      const post = drive(machine, store, { now: this.#shell.now, perform: (effect) => this.#perform(effect) })
       // What an answer provokes stands in line, too, or it would overtake what its link sent before.
-      for (let i = 0; i < early.length; i++) post(early[i] as LogEvent)
+      for (let i = 0; i < early.length; i++) post(early[i] as (typeof early)[number])
       if (this.#early !== early) return
       this.#early = undefined
       this.#post = post
     }
-    settle(
-      () => store.load(newEpoch()),
-      ready,
-      (error) => this.#failed(error),
-    )
+    settle(load, ready, (error) => this.#failed(error))
   }
 
-  #perform(effect: Exclude<LogEffect, { name: 'commit' | 'read' }>): void {
+  #perform(effect: HomeEffect<S> | Failed): void {
     switch (effect.name) {
       case 'send':
         for (const link of effect.links) this.#ports.get(link)?.send(effect.text)
@@ -116,12 +136,12 @@ export class TopicHome {
       case 'verify': {
         const { link, id, token } = effect
         const answer = (identity: Identity | Fault) => this.#tell({ name: 'verified', link, id, identity })
-        if (this.#options.verify) this.#options.verify(token, link).then(answer, () => answer(fault('internal')))
+        if (this.#shell.verify) this.#shell.verify(token, link).then(answer, () => answer(fault('internal')))
         else answer(NOBODY)
         return
       }
       case 'wake-at':
-        this.#options.wakeAt?.(effect.at)
+        this.#shell.wakeAt?.(effect.at)
         return
       case 'failed':
         this.#failed(effect.error)
@@ -135,7 +155,7 @@ export class TopicHome {
       this.#ports.delete(link)
       port.close(4008, 'commit_failed')
     }
-    this.#options.onFailed?.(error)
+    this.#shell.onFailed?.(error)
   }
 }
 
@@ -147,5 +167,35 @@ function settle<T>(ask: () => Maybe<T>, done: (value: T) => void, failed: (error
     else done(answer)
   } catch (error) {
     failed(error)
+  }
+}
+
+export interface HomeOptions extends TopicLogOptions, Shell<Request> {
+  readonly store: LogStore
+  /** Names the log if it is new. */
+  readonly newEpoch: () => string
+}
+
+/** One topic at home: the log, its store and its links. */
+export class TopicHome extends Home<LinkState, Request, Commit, Page, LogEvent> {
+  constructor(options: HomeOptions) {
+    const { store, newEpoch } = options
+    super(options, {
+      load: () => after(store.load(newEpoch()), (loaded: Loaded) => new TopicLog(loaded, options)),
+      store: logStoring(store),
+    })
+  }
+}
+
+/** A log's store as its machine uses it. */
+export function logStoring(store: LogStore): Storing<Commit, Page, LogEvent> {
+  return {
+    commit: (write) => store.commit(write),
+    durable: () => store.durable(),
+    read: ({ reader, direction, offset, maxBytes }) =>
+      after(
+        direction === 'on' ? store.read(offset, maxBytes) : store.readBefore(offset, maxBytes),
+        (chunks): LogEvent => ({ name: 'chunks-read', reader, chunks }),
+      ),
   }
 }

@@ -1,44 +1,25 @@
-import type { Fault } from '../protocol/error-codes.ts'
 import type { BadRequest, Request } from '../protocol/requests.ts'
 import type { Chunk, Commit } from '../store/store.ts'
+import type { Failed, StoreEffect, StoreEvent } from './driver.ts'
+import type { HomeEffect, HomeEvent } from './home.ts'
 
 /**
  * The border of the broker: a log takes events and answers with effects. It decides; it never waits, reads a clock or does
  * I/O. Effects are per commit and per link, never per message.
  */
 export type LogEvent =
-  | { readonly name: 'opened'; readonly link: number; readonly state: LinkState }
-  | { readonly name: 'frame'; readonly link: number; readonly frame: Request | BadRequest }
-  | { readonly name: 'closed'; readonly link: number }
-  | { readonly name: 'durable'; readonly commit: number }
-  | { readonly name: 'commit-failed'; readonly commit: number; readonly error: unknown }
+  | HomeEvent<LinkState, Request | BadRequest>
+  | StoreEvent
   | { readonly name: 'chunks-read'; readonly reader: number; readonly chunks: readonly Chunk[] }
-  | { readonly name: 'read-failed'; readonly reader: number; readonly error: unknown }
-  | { readonly name: 'verified'; readonly link: number; readonly id: number; readonly identity: Identity | Fault }
-  /** What the link's user may do has been worked out anew. */
-  | { readonly name: 'judged'; readonly link: number; readonly identity: Identity }
-  | { readonly name: 'due' }
 
-export type LogEffect =
-  | { readonly name: 'commit'; readonly commit: number; readonly write: Commit }
-  | {
-      readonly name: 'read'
-      readonly reader: number
-      readonly direction: 'on' | 'back'
-      readonly offset: number
-      readonly maxBytes: number
-    }
-  /** One text for every link named. */
-  | { readonly name: 'send'; readonly links: readonly number[]; readonly text: string }
-  /** The link's state, for a home that may forget everything else. */
-  | { readonly name: 'remember'; readonly link: number; readonly state: LinkState }
-  | { readonly name: 'close'; readonly link: number; readonly code: number; readonly reason: string }
-  /** Check a token and answer with `verified`. */
-  | { readonly name: 'verify'; readonly link: number; readonly id: number; readonly token: string }
-  /** Come back with `due` at this time, or before. */
-  | { readonly name: 'wake-at'; readonly at: number }
-  /** The log does not know any more what is stored: throw it away and load it anew. All its links are closed. */
-  | { readonly name: 'failed'; readonly error: unknown }
+export type LogEffect = HomeEffect<LinkState> | StoreEffect<Commit, Page> | Failed
+
+/** A page of the log that is asked for. */
+export interface Page {
+  readonly direction: 'on' | 'back'
+  readonly offset: number
+  readonly maxBytes: number
+}
 
 /** Who speaks on a link. */
 export interface Identity {
