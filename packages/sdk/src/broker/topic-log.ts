@@ -1,17 +1,17 @@
-import { encodeError, encodeGoodbye, encodeResult } from '../protocol/answers.ts'
+import { encodeResult } from '../protocol/answers.ts'
 import { makeCursor, parseCursor } from '../protocol/cursor.ts'
-import { ERRORS, type Fault, fault } from '../protocol/error-codes.ts'
+import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { Params } from '../protocol/frames/requests.ts'
 import type { GapFacts } from '../protocol/frames/subscribe.ts'
-import { ANNOUNCED_LIMITS, type AnnouncedLimits, LIMITS } from '../protocol/limits.ts'
+import { LIMITS } from '../protocol/limits.ts'
 import type { BadRequest, PublishRequest, Request } from '../protocol/requests.ts'
-import { PROTOCOL } from '../protocol/version.ts'
 import { type Chunk, type Loaded, StoreFull } from '../store/store.ts'
 import { Allowance } from './allowance.ts'
 import { type HistoryRead, historyPage } from './history.ts'
 import { Journal } from './journal.ts'
 import type { Identity, LinkState, LogEffect, LogEvent } from './machine.ts'
+import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
 import type { Retention } from './retention.ts'
 import { authorize, readsLess } from './rights.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -156,12 +156,7 @@ export class TopicLog {
   /** End a link for a reason that its client is told first. */
   #expel(link: number, id: number | null, reason: Fault): LogEffect[] {
     this.#forget(link)
-    const text = id === null ? encodeGoodbye(reason) : encodeError(id, reason)
-    const { close } = ERRORS[reason.code] as { close?: number }
-    return [
-      { name: 'send', links: [link], text },
-      { name: 'close', link, code: close ?? 4000, reason: reason.code },
-    ]
+    return farewell(link, id, reason)
   }
 
   #fail(error: unknown): LogEffect[] {
@@ -211,25 +206,9 @@ export class TopicLog {
   }
 
   #hello(link: number, from: Link, id: number, { versions }: Params<'hello'>, nowMs: number): LogEffect[] {
-    if (!versions.includes(PROTOCOL.current)) {
-      return this.#expel(
-        link,
-        id,
-        fault('version_unsupported', `this server speaks versions ${PROTOCOL.oldest} to ${PROTOCOL.current}`),
-      )
-    }
+    const result = greeting(versions, from.identity, { nowMs, heartbeatMs: this.#options.heartbeatMs })
+    if ('code' in result) return this.#expel(link, id, result)
     from.greeted = true
-    const { user, expiresAt } = from.identity
-    const { heartbeatMs } = this.#options
-    const result = {
-      version: PROTOCOL.current,
-      limits: announced(from.identity),
-      nowMs,
-      features: [],
-      ...(heartbeatMs !== undefined && { heartbeatMs }),
-      ...(user !== undefined && { user }),
-      ...(expiresAt !== undefined && { expiresInMs: Math.max(0, expiresAt - nowMs) }),
-    }
     return [...answer(link, id, result), ...this.#remember(link)]
   }
 
@@ -470,32 +449,5 @@ export class TopicLog {
   #planSweep(): LogEffect[] {
     this.#sweepAt = this.#journal.sweepAt
     return this.#sweepAt === undefined ? [] : [{ name: 'wake-at', at: this.#sweepAt }]
-  }
-}
-
-function answer(link: number, id: number, result: object): LogEffect[] {
-  return [{ name: 'send', links: [link], text: encodeResult(id, result) }]
-}
-
-function answerError(link: number, id: number | null, reason: Fault): LogEffect[] {
-  return [{ name: 'send', links: [link], text: encodeError(id, reason) }]
-}
-
-/** The message names the bound. */
-function busy(bound: string, retryAfterMs: number): Fault {
-  return { ...fault('busy', `${bound}; try again`), retryAfterMs }
-}
-
-function expired({ expiresAt }: Identity, nowMs: number): boolean {
-  return expiresAt !== undefined && expiresAt <= nowMs
-}
-
-/** Whoever may publish little at once is told so: what goes over it would come back, and be sent again. */
-function announced({ limits: { rate, messageBytes } = {} }: Identity): AnnouncedLimits {
-  const all = Object.fromEntries(ANNOUNCED_LIMITS.map((name) => [name, LIMITS[name]])) as AnnouncedLimits
-  return {
-    ...all,
-    ...(rate && { publisherWindow: Math.min(rate.count, all.publisherWindow) }),
-    ...(messageBytes !== undefined && { messageBytes: Math.min(messageBytes, all.messageBytes) }),
   }
 }
