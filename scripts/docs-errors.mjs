@@ -110,6 +110,8 @@ const GROUPS = [
       upgrade_needed: 'Open a WebSocket and offer the sub-protocol.',
       not_found: 'The server has `/health` and `/v1/topics/<name>`.',
       wrong_topic: 'Name the topic of the link’s address.',
+      wrong_queue: 'Name the queue of the link’s address.',
+      too_many_workers: 'Share one worker between several handlers, or open another link.',
       subscription_exists: 'Count subscriptions up; never use a number twice on a link.',
       unknown_subscription: 'Unsubscribe once.',
       limit_reached:

@@ -104,6 +104,27 @@ const GROUPS = [
     },
   },
   {
+    title: 'Queues',
+    limits: {
+      workerJobs: { over: '`bad_params`' },
+      workersPerLink: { what: 'Workers that share one link.', over: '`too_many_workers`' },
+      leasesPerQueue: { over: 'nothing is pushed until leases end' },
+      leaseMs: { what: 'The longest lease.', over: '`bad_params`' },
+      delayMs: { what: 'The longest time that a job can be put off.', over: '`bad_params`' },
+      workerGraceMs: { over: 'its jobs are given to others' },
+      jobLosses: { over: 'the job is dead' },
+      jobAttempts: { what: 'Attempts that can be asked for.', over: '`bad_params`' },
+      jobErrorChars: { what: 'What is kept of an error.', over: '`bad_params`' },
+      laneJobs: {
+        what: 'Jobs of one lane that a queue keeps at hand, and of one page.',
+        over: 'the rest is read when it is needed',
+      },
+      laneBytes: { what: 'The same in bytes.', over: 'the rest is read when it is needed' },
+      carriedMarks: { over: 'they are written in rows of their own' },
+      carriedJobs: { over: 'the commit writes the marks' },
+    },
+  },
+  {
     title: 'The client’s outbox',
     limits: {
       outboxMessages: {

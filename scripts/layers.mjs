@@ -8,7 +8,11 @@ const SDK = 'packages/sdk/src'
 // The first row that a file is in is its layer. `may` are beginnings of paths, besides the layer itself; `packages` are from npm.
 const LAYERS = [
   { files: `${SDK}/protocol/`, may: [], packages: ['valibot'] },
-  { files: `${SDK}/broker/`, may: [`${SDK}/protocol/`, `${SDK}/store/store.ts`], packages: [] },
+  {
+    files: `${SDK}/broker/`,
+    may: [`${SDK}/protocol/`, `${SDK}/store/store.ts`, `${SDK}/store/queue-store.ts`],
+    packages: [],
+  },
   { files: `${SDK}/store/`, may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/platform.ts`], packages: [] },
   {
     files: `${SDK}/link/`,

@@ -207,7 +207,10 @@ export class Journal {
  * Fates from position `end` of a frame on, where a payload of it cannot be stored, or cannot now. A refused one among the repeats was stored
  * once and is no matter; one that the rate has not reached is looked at when it comes again.
  */
-function rest({ first, end, count }: { first: number; end: number; count: number }, refused: Lines['refused']): Fate[] {
+export function rest(
+  { first, end, count }: { first: number; end: number; count: number },
+  refused: Lines['refused'],
+): Fate[] {
   const fates: Fate[] = []
   if (refused?.index === end) {
     const { code, message } = refused.fault

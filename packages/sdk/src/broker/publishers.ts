@@ -108,6 +108,10 @@ export class Publishers {
     return changed
   }
 
+  get(key: string): Mark | undefined {
+    return this.#marks.get(key)
+  }
+
   entries(): Iterable<readonly [string, Mark]> {
     return this.#marks
   }

@@ -110,6 +110,18 @@ export const ERRORS = {
     http: 503,
     close: 4009,
   },
+  wrong_queue: {
+    number: 1108,
+    meaning: 'The request names a queue that this link does not serve',
+    retryable: false,
+    http: 400,
+  },
+  too_many_workers: {
+    number: 1109,
+    meaning: 'The link has workersPerLink workers already',
+    retryable: false,
+    http: 429,
+  },
 
   // Messages
   message_too_large: {

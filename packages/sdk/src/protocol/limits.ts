@@ -58,4 +58,26 @@ export const LIMITS = {
   ratesPerTopic: 16_384,
   /** Those of them that a sleep or a restart does not forget: they are written with every commit that changes one. */
   keptRates: 256,
+
+  /** Jobs of one lane that a queue keeps at hand, in number and in bytes; the rest waits in the store. */
+  laneJobs: 1_000,
+  laneBytes: 1024 * 1024,
+  workersPerLink: 16,
+  /** What one worker may hold at a time. */
+  workerJobs: 1_000,
+  /** Jobs that all workers of a queue hold; above it nothing is pushed. */
+  leasesPerQueue: 50_000,
+  /** The longest lease, and the longest time that a job can be put off. */
+  leaseMs: 24 * 3_600_000,
+  delayMs: 400 * 24 * 3_600_000,
+  /** A worker that lost its connection keeps its jobs for so long. */
+  workerGraceMs: 10_000,
+  /** Leases of one job that may end without a word; with the next one it is taken for poison. */
+  jobLosses: 3,
+  jobAttempts: 1_000,
+  jobErrorChars: 1_000,
+  /** Publishers whose marks ride on another row; with more they are written by themselves. */
+  carriedMarks: 32,
+  /** Jobs that can be added before the marks of their publishers are written; what waking reads is bounded by it. */
+  carriedJobs: 1_000,
 } as const

@@ -1,9 +1,11 @@
 import * as v from 'valibot'
 import { splitLines } from './answers.ts'
 import { type Fault, fault } from './error-codes.ts'
+import { QUEUE_REQUESTS, type QueueParams } from './frames/queue.ts'
 import { Envelope, type Method, type Params, REQUESTS } from './frames/requests.ts'
 import { LIMITS } from './limits.ts'
 import { lineFault } from './payload.ts'
+import type { QueueRequest } from './queue-requests.ts'
 import { utf8Bytes } from './text.ts'
 
 /**
@@ -38,6 +40,41 @@ export interface BadRequest {
 }
 
 export function decodeRequest(text: string): Request | BadRequest {
+  const read = readFrame(text, REQUESTS, 'publish')
+  if ('fault' in read) return read
+  if (!read.lines) return read as Request
+  const { id, lines } = read
+  const params = read.params as Params<'publish'>
+  if (params.keys && params.keys.length !== lines.count)
+    return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
+  // Whoever reads the log counts on from these; a number that is no safe integer would stop every subscriber, not only its publisher.
+  const newest = Math.max(params.first, params.ids?.[1] ?? 0) + lines.count
+  if (!Number.isSafeInteger(newest)) return { id, fault: fault('bad_params', 'first, ids: out of their bounds') }
+  return { method: 'publish', id, params, lines }
+}
+
+export function decodeQueueRequest(text: string): QueueRequest | BadRequest {
+  const read = readFrame(text, QUEUE_REQUESTS, 'enqueue')
+  if ('fault' in read) return read
+  if (!read.lines) return read as QueueRequest
+  const { id, lines } = read
+  const params = read.params as QueueParams<'enqueue'>
+  if (params.each && params.each.length !== lines.count)
+    return { id, fault: fault('bad_params', 'each: one entry a job is needed') }
+  if (!Number.isSafeInteger(params.first + lines.count))
+    return { id, fault: fault('bad_params', 'first: out of its bounds') }
+  return { method: 'enqueue', id, params, lines }
+}
+
+interface Read {
+  readonly method: string
+  readonly id: number
+  readonly params: unknown
+  readonly lines?: Lines
+}
+
+/** @param carrier the one method whose frames have lines */
+function readFrame(text: string, requests: Record<string, v.GenericSchema>, carrier: string): Read | BadRequest {
   if (tooLong(text, LIMITS.frameBytes))
     return { id: null, fault: fault('frame_too_large', `a frame may have ${LIMITS.frameBytes} bytes`) }
   const split = splitLines(text)
@@ -51,31 +88,24 @@ export function decodeRequest(text: string): Request | BadRequest {
   const envelope = v.safeParse(Envelope, frame, FIRST_ISSUE)
   if (!envelope.success) return { id, fault: fault('bad_frame') }
   const { method, params } = envelope.output
-  if (!Object.hasOwn(REQUESTS, method)) return { id, fault: fault('unknown_method') }
+  if (!Object.hasOwn(requests, method)) return { id, fault: fault('unknown_method') }
   if (id === null && method !== 'credit')
     return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
-  if ((split !== undefined) !== (method === 'publish')) return { id, fault: fault('bad_frame', LAYOUT) }
-  const checked = v.safeParse(REQUESTS[method as Method], params, FIRST_ISSUE)
+  if ((split !== undefined) !== (method === carrier)) return { id, fault: fault('bad_frame', layoutOf(carrier)) }
+  const checked = v.safeParse(requests[method] as v.GenericSchema, params, FIRST_ISSUE)
   if (!checked.success) return { id, fault: paramsFault(checked.issues[0]) }
-  if (!split) return { method, id: id ?? 0, params: checked.output } as Request
-
-  const output = checked.output as Params<'publish'>
+  if (!split) return { method, id: id ?? 0, params: checked.output }
   if (!split.head.endsWith('"messages":[]}}') || !endsWithMessages(frame))
-    return { id, fault: fault('bad_frame', LAYOUT) }
-  const lines = checkLines(split.body)
-  if ('code' in lines) return { id, fault: lines }
-  if (output.keys && output.keys.length !== lines.count)
-    return { id, fault: fault('bad_params', 'keys: one entry a message is needed') }
-  // Whoever reads the log counts on from these; a number that is no safe integer would stop every subscriber, not only its publisher.
-  const newest = Math.max(output.first, output.ids?.[1] ?? 0) + lines.count
-  if (!Number.isSafeInteger(newest)) return { id, fault: fault('bad_params', 'first, ids: out of their bounds') }
-  return { method: 'publish', id: id as number, params: output, lines }
+    return { id, fault: fault('bad_frame', layoutOf(carrier)) }
+  const lines = checkLines(split.body, carrier)
+  return 'code' in lines ? { id, fault: lines } : { method, id: id as number, params: checked.output, lines }
 }
 
 /** A frame full of wrong values costs no more than one of them. */
 const FIRST_ISSUE = { abortEarly: true } as const
 
-const LAYOUT = 'publish carries messages as its last member, one payload per line, and no other frame has lines'
+const layoutOf = (carrier: string): string =>
+  `${carrier} carries messages as its last member, one payload per line, and no other frame has lines`
 
 /** Whether the lines are where any other reader of the frame would find its messages, and not in a look-alike behind them. */
 function endsWithMessages(frame: unknown): boolean {
@@ -96,7 +126,7 @@ function paramsFault(issue: v.BaseIssue<unknown>): Fault {
 }
 
 /** One pass over the lines. Each must be one payload by itself: `[1` and `2]` are JSON only together. */
-function checkLines(body: string): Lines | Fault {
+function checkLines(body: string, carrier: string): Lines | Fault {
   const bytes = utf8Bytes(body)
   let count = 0
   let refused: Lines['refused']
@@ -106,7 +136,7 @@ function checkLines(body: string): Lines | Fault {
     let end = body.indexOf('\n', start)
     const last = end === -1
     if (last) end = body.length
-    else if (body.charCodeAt(end - 1) !== 0x2c) return fault('bad_frame', LAYOUT)
+    else if (body.charCodeAt(end - 1) !== 0x2c) return fault('bad_frame', layoutOf(carrier))
     if (!refused) {
       const line = body.slice(start, last ? end : end - 1)
       const wrong = tooLong(line, LIMITS.messageBytes)

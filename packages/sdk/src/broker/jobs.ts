@@ -1,0 +1,526 @@
+import { LINE_BREAK } from '../protocol/codec.ts'
+import type { Fault } from '../protocol/error-codes.ts'
+import type { Fate } from '../protocol/frames/publish.ts'
+import type { JobOptions } from '../protocol/frames/queue.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import type { EnqueueRequest } from '../protocol/queue-requests.ts'
+import type { JobRow, Place, QueueCommit } from '../store/queue-store.ts'
+import {
+  backoffMs,
+  CLAIMABLE,
+  chanceOf,
+  isExpired,
+  isSpent,
+  type Job,
+  jobOf,
+  LANES,
+  laneOf,
+  newJob,
+  rewrite,
+  WIDTH,
+} from './job.ts'
+import { rest } from './journal.ts'
+import { Lane } from './lane.ts'
+import { Publishers } from './publishers.ts'
+import { type Carried, leaseFact, marksOf, type Recovered, STATE, writeMarks } from './queue-facts.ts'
+import type { Allowed } from './rights.ts'
+
+/** The right to one job until a time. Its token is its claim's. */
+export interface Held {
+  readonly job: Job
+  readonly claim: Claim
+  untilMs: number
+}
+
+/**
+ * Leases given to one worker in one commit. They lie in one row, which a later claim overwrites when all of them have ended: a job that
+ * is done costs the deletion of its own row and nothing else.
+ */
+export interface Claim {
+  readonly token: number
+  readonly slot: number
+  readonly worker: string
+  readonly leaseMs: number
+  readonly held: Map<number, Held>
+  /** Whether its worker may have heard of it. */
+  pushed: boolean
+}
+
+/** What one commit writes, and whom it gives jobs to. */
+export interface Sealed {
+  readonly write: QueueCommit
+  readonly claims: readonly Claim[]
+  readonly bytes: number
+}
+
+/**
+ * The jobs of a queue: takes them in, says which is next, and what each commit writes. It is ahead of the store, and knows only what it
+ * must: jobs that are held, the first ones of each lane, and what was touched since the store was asked for more.
+ */
+export class Jobs {
+  readonly #publishers: Publishers
+  /** Publishers whose marks have changed since they were written by themselves. */
+  #changed: Set<string>
+  #next: number
+  #token: number
+  #paused: boolean
+  #carryCount: number
+  /** The id up to which marks can be learned without the rows of jobs. */
+  #carriedNext: number
+  #mustCarry = false
+
+  readonly #lanes = Array.from({ length: CLAIMABLE }, (_, number) => new Lane(number))
+  readonly #held = new Map<number, Held>()
+  /** Jobs whose lease was lost and that nobody has claimed since: their workers may still say that they are done. */
+  readonly #lost = new Map<number, Held>()
+  /** While the store is asked for jobs: what has happened to any of them meanwhile. */
+  readonly #touched = new Map<number, Job>()
+  reading = 0
+
+  readonly #freeSlots: number[]
+  #slotCount: number
+  #dirty: Job[] = []
+  #claims: Claim[] = []
+  readonly #dirtyClaims = new Set<Claim>()
+  #putBytes = 0
+  /** No lease ends before. */
+  #nextDeadline = Number.POSITIVE_INFINITY
+
+  constructor(recovered: Recovered, nowMs: number) {
+    const { publishers, changed, next, token, paused, count, slots, claims } = recovered
+    this.#publishers = publishers
+    this.#changed = changed
+    this.#next = next
+    this.#carriedNext = recovered.carriedNext
+    this.#token = token
+    this.#paused = paused
+    this.#carryCount = count
+    this.#slotCount = slots
+    const used = new Set(claims.map(({ slot }) => slot))
+    this.#freeSlots = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !used.has(slot))
+    for (const claim of claims) {
+      for (const held of claim.held.values()) {
+        // A clock that was put right must not make a lease last for years.
+        held.untilMs = Math.min(held.untilMs, nowMs + LIMITS.leaseMs)
+        this.#held.set(held.job.id, held)
+        this.#nextDeadline = Math.min(this.#nextDeadline, held.untilMs)
+      }
+    }
+  }
+
+  get paused(): boolean {
+    return this.#paused
+  }
+
+  get leaseCount(): number {
+    return this.#held.size
+  }
+
+  get held(): Iterable<Held> {
+    return this.#held.values()
+  }
+
+  get waitingBytes(): number {
+    return this.#putBytes
+  }
+
+  get empty(): boolean {
+    return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry
+  }
+
+  get nextDeadline(): number {
+    return this.#nextDeadline
+  }
+
+  // ---- taking in
+
+  /** The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken. */
+  accept(_: Allowed<'enqueue'>, user: string, { params, lines }: EnqueueRequest, nowMs: number): Fate[] | Fault {
+    const { publisher, after, first, options = NO_OPTIONS, each } = params
+    const by = Publishers.key(user, publisher)
+    const verdict = this.#publishers.check(by, { after, first, count: lines.count })
+    if ('code' in verdict) return verdict
+    const { repeats } = verdict
+    const end = Math.max(repeats, lines.refused?.index ?? lines.count)
+    const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(by, first, repeats) : []
+    if (end > repeats) {
+      const bodies = lines.count === 1 ? [lines.body] : lines.body.split(LINE_BREAK)
+      const shared = kindOf(options)
+      const byText = JSON.stringify(by)
+      const offset = this.#next
+      for (let i = repeats; i < end; i++) {
+        const own = each?.[i]
+        const kind = own ? kindOf({ ...options, ...own }) : shared
+        this.#add(kind, { body: bodies[i] as string, by, byText, sequence: first + i, nowMs })
+      }
+      this.#publishers.record(by, { first: first + repeats, count: end - repeats, offset, at: nowMs })
+      this.#changed.add(by)
+      if (this.#next - this.#carriedNext >= LIMITS.carriedJobs) this.#mustCarry = true
+      fates.push({ fate: 'stored', first: first + repeats, count: end - repeats, offset })
+    }
+    fates.push(...rest({ first, end, count: lines.count }, lines.refused))
+    return fates
+  }
+
+  #add(kind: Kind, { body, by, byText, sequence, nowMs }: Arrival): void {
+    const { options, text, delayMs, runAt } = kind
+    const due = runAt ?? nowMs + delayMs
+    const timed = due > nowMs
+    // Marks are learned from lanes that are in the order of ids; of others they have to be written.
+    if (timed) this.#mustCarry = true
+    const lane = laneOf(timed ? LANES.scheduled : LANES.ready, options)
+    const id = this.#next++
+    const facts = { id, lane, due: timed ? due : 0, at: nowMs, by, sequence, options, optionsText: text, byText, body }
+    const job = newJob(facts)
+    this.#putBytes += body.length
+    this.#touch(job)
+    this.#lane(job).add(job)
+  }
+
+  // ---- claiming
+
+  /** The job that comes next, or the lane that the store has to be asked for first. */
+  peek(nowMs: number): Job | Lane | undefined {
+    for (let priority = 0; priority < WIDTH; priority++) {
+      let best: Job | undefined
+      let bestAt = Number.POSITIVE_INFINITY
+      for (let number = priority; number < CLAIMABLE; number += WIDTH) {
+        const lane = this.#lanes[number] as Lane
+        if (lane.blank) return lane
+        const job = lane.head
+        if (!job || job.due > nowMs) continue
+        const at = number < WIDTH ? job.at : job.due
+        if (at < bestAt || (at === bestAt && job.id < (best as Job).id)) {
+          best = job
+          bestAt = at
+        }
+      }
+      if (best) return best
+    }
+    return undefined
+  }
+
+  /** When the first job that is not due yet will be. */
+  get dueAt(): number {
+    let at = Number.POSITIVE_INFINITY
+    for (let number: number = LANES.scheduled; number < CLAIMABLE; number++)
+      at = Math.min(at, this.#lanes[number]?.head?.due ?? at)
+    return at
+  }
+
+  claim(worker: string, leaseMs: number): Claim {
+    const slot = this.#freeSlots.pop() ?? this.#slotCount++
+    const claim: Claim = { token: ++this.#token, slot, worker, leaseMs, held: new Map(), pushed: false }
+    this.#claims.push(claim)
+    this.#dirtyClaims.add(claim)
+    return claim
+  }
+
+  /** @returns whether the time of the job that {@link peek} told is over; then it is dead */
+  expire(job: Job, nowMs: number): boolean {
+    if (!isExpired(job, nowMs)) return false
+    this.#lane(job).shift()
+    this.#lost.delete(job.id)
+    this.#bury(job, 'expired', nowMs)
+    return true
+  }
+
+  /** Gives away the job that {@link peek} told. */
+  lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {
+    this.#lane(job).shift()
+    this.#lost.delete(job.id)
+    // What was written down for its lease before must not count after a restart.
+    if (job.leasedTurn === job.turn) {
+      job.turn++
+      this.#touch(job)
+    }
+    job.leasedTurn = job.turn
+    job.token = claim.token
+    const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs }
+    claim.held.set(job.id, held)
+    this.#held.set(job.id, held)
+    this.#nextDeadline = Math.min(this.#nextDeadline, held.untilMs)
+    if (this.reading > 0) this.#touched.set(job.id, job)
+  }
+
+  // ---- what becomes of leases
+
+  /** The lease, if it is live. */
+  find(id: number, token: number): Held | undefined {
+    const held = this.#held.get(id)
+    return held?.claim.token === token ? held : undefined
+  }
+
+  /** The lease, if it has ended without a word and nobody was given another one since: what it says at last still counts. */
+  late(id: number, token: number): Held | undefined {
+    const held = this.#lost.get(id)
+    return held?.claim.token === token ? held : undefined
+  }
+
+  /** Done, by a lease that is live or late. */
+  ack(_: Allowed<'work'>, held: Held): void {
+    const { job } = held
+    if (this.#held.get(job.id) === held) this.#drop(held)
+    else {
+      this.#lost.delete(job.id)
+      this.#lane(job).remove(job)
+    }
+    this.#end(job)
+  }
+
+  retry(
+    _: Allowed<'work'>,
+    held: Held,
+    how: { error: string; delayMs: number | undefined; dead: boolean; chance: number },
+    nowMs: number,
+  ): void {
+    const { job } = held
+    this.#drop(held)
+    job.attempt++
+    job.error = how.error
+    if (how.dead || isSpent(job)) this.#bury(job, how.error, nowMs)
+    else
+      this.#move(
+        job,
+        LANES.retrying,
+        nowMs + (how.delayMs ?? backoffMs(job, chanceOf(how.chance, job.id + job.attempt * 65_537))),
+      )
+  }
+
+  snooze(_: Allowed<'work'>, held: Held, untilMs: number): void {
+    this.#drop(held)
+    this.#move(held.job, LANES.scheduled, untilMs)
+  }
+
+  /** Back to where it was, as if nobody had taken it. */
+  release(held: Held): void {
+    this.#drop(held)
+    this.#lane(held.job).add(held.job)
+    if (this.reading > 0) this.#touched.set(held.job.id, held.job)
+  }
+
+  extend(_: Allowed<'work'>, held: Held, untilMs: number): void {
+    held.untilMs = untilMs
+    this.#nextDeadline = Math.min(this.#nextDeadline, untilMs)
+    this.#dirtyClaims.add(held.claim)
+  }
+
+  /** The lease has ended without a word. */
+  lose(held: Held, nowMs: number): void {
+    const { job, claim } = held
+    if (claim.pushed) job.losses++
+    if (job.losses > LIMITS.jobLosses) {
+      this.#drop(held)
+      this.#bury(job, 'poison: its workers were lost', nowMs)
+      return
+    }
+    this.release(held)
+    if (claim.pushed) this.#lost.set(job.id, held)
+  }
+
+  /** @returns those whose time is over */
+  overdue(nowMs: number): Held[] {
+    const over: Held[] = []
+    let next = Number.POSITIVE_INFINITY
+    for (const held of this.#held.values()) {
+      held.untilMs = Math.min(held.untilMs, nowMs + LIMITS.leaseMs)
+      if (held.untilMs <= nowMs) over.push(held)
+      else next = Math.min(next, held.untilMs)
+    }
+    this.#nextDeadline = next
+    return over
+  }
+
+  #drop({ job, claim }: Held): void {
+    this.#held.delete(job.id)
+    claim.held.delete(job.id)
+    if (claim.held.size > 0) return
+    this.#freeSlots.push(claim.slot)
+    this.#dirtyClaims.delete(claim)
+  }
+
+  #end(job: Job): void {
+    job.gone = true
+    this.#touch(job)
+  }
+
+  #bury(job: Job, error: string, nowMs: number): void {
+    job.error = error
+    this.#move(job, LANES.dead, nowMs)
+  }
+
+  #move(job: Job, kind: number, due: number): void {
+    job.lane = kind === LANES.dead ? LANES.dead : laneOf(kind, job.options)
+    job.due = due
+    job.turn++
+    this.#touch(job)
+    if (job.lane < CLAIMABLE) this.#lane(job).add(job)
+  }
+
+  #touch(job: Job): void {
+    if (this.reading > 0) this.#touched.set(job.id, job)
+    if (job.dirty) return
+    job.dirty = true
+    this.#dirty.push(job)
+  }
+
+  #lane({ lane }: Job): Lane {
+    return this.#lanes[lane] as Lane
+  }
+
+  // ---- managing
+
+  pause(_: Allowed<'change'>, paused: boolean): void {
+    if (paused === this.#paused) return
+    this.#paused = paused
+    this.#mustCarry = true
+  }
+
+  /** A dead job waits again, with all its attempts. @returns whether it was dead */
+  redrive(_: Allowed<'change'>, row: JobRow): boolean {
+    const job = this.resolve(row)
+    if (job.gone || job.lane !== LANES.dead) return false
+    job.attempt = 0
+    job.losses = 0
+    this.#move(job, LANES.ready, 0)
+    return true
+  }
+
+  /** @returns whether there was something to cancel, and the lease that has ended with it */
+  cancel(_: Allowed<'change'>, row: JobRow): { readonly held: Held | undefined } | undefined {
+    const job = this.resolve(row)
+    if (job.gone) return undefined
+    const held = this.#held.get(job.id)
+    if (held) this.#drop(held)
+    else if (job.lane < CLAIMABLE) this.#lane(job).remove(job)
+    this.#lost.delete(job.id)
+    this.#end(job)
+    return { held }
+  }
+
+  // ---- the store
+
+  /** The job of a row that was read, as it stands now. */
+  resolve(row: JobRow): Job {
+    return (
+      this.#touched.get(row.id) ??
+      this.#held.get(row.id)?.job ??
+      this.#lost.get(row.id)?.job ??
+      (row.lane < CLAIMABLE ? this.#lanes[row.lane]?.find(row) : undefined) ??
+      jobOf(row)
+    )
+  }
+
+  isHeld(id: number): boolean {
+    return this.#held.has(id)
+  }
+
+  /** A page of a lane, behind its horizon. */
+  refill(lane: Lane, rows: readonly JobRow[]): void {
+    let bytes = 0
+    for (const { body } of rows) bytes += body.length
+    const whole = rows.length < LIMITS.laneJobs && bytes + LIMITS.messageBytes <= LIMITS.laneBytes
+    const fresh = [...this.#touched.values()].filter(
+      (job) => !job.gone && job.lane === lane.number && !this.#held.has(job.id) && lane.find(job) !== job,
+    )
+    lane.reached(whole ? undefined : (rows.at(-1) as JobRow))
+    for (const row of rows) {
+      if (this.#touched.has(row.id) || this.#held.has(row.id)) continue
+      lane.add(this.#lost.get(row.id)?.job ?? jobOf(row))
+    }
+    for (const job of fresh) lane.add(job)
+  }
+
+  /** An answer of the store has been used. */
+  read(): void {
+    if (--this.reading === 0) this.#touched.clear()
+  }
+
+  /** Everything since the last seal as one commit. */
+  seal(nowMs: number): Sealed {
+    const put: JobRow[] = []
+    const move: QueueCommit['move'][number][] = []
+    const remove: Place[] = []
+    for (const job of this.#dirty) {
+      job.dirty = false
+      const { stored, gone, id, lane, due, body } = job
+      if (gone) {
+        if (stored) {
+          remove.push(stored)
+          this.#uncarried(stored)
+        }
+        job.stored = undefined
+        continue
+      }
+      if (job.turn > 0) rewrite(job)
+      const place = { lane, due, id }
+      if (stored) {
+        move.push({ from: stored, to: place, head: job.head })
+        if (lane >= WIDTH) this.#uncarried(stored)
+      } else put.push({ lane, due, id, head: job.head, body })
+      job.stored = place
+    }
+    const claims = this.#claims.filter(({ held }) => held.size > 0)
+    const facts = this.#seal(nowMs)
+    const bytes = this.#putBytes
+    this.#putBytes = 0
+    this.#dirty = []
+    this.#claims = []
+    return { write: { put, move, remove, facts }, claims, bytes }
+  }
+
+  /** A row from which a mark would be learned leaves its place. */
+  #uncarried({ id }: Place): void {
+    if (id >= this.#carriedNext) this.#mustCarry = true
+  }
+
+  /** Leases that are new or longer; with each of them goes what waking must know, which is a row of its own only where there is none. */
+  #seal(nowMs: number): (readonly [string, string])[] {
+    const facts: (readonly [string, string])[] = []
+    if (this.#dirtyClaims.size === 0 && !this.#mustCarry) return facts
+    if (this.#changed.size > LIMITS.carriedMarks || this.#publishers.crowded) {
+      for (const key of this.#publishers.prune(nowMs, this.#next)) this.#changed.add(key)
+      facts.push(...writeMarks(this.#publishers, this.#changed))
+      this.#changed = new Set()
+    }
+    const state: Carried = {
+      count: ++this.#carryCount,
+      next: this.#next,
+      token: this.#token,
+      paused: this.#paused,
+      marks: marksOf(this.#publishers, this.#changed),
+    }
+    this.#carriedNext = this.#next
+    this.#mustCarry = false
+    if (this.#dirtyClaims.size === 0) facts.push([STATE, JSON.stringify(state)])
+    let carried: Carried | undefined = state
+    for (const claim of this.#dirtyClaims) {
+      facts.push(leaseFact(claim, carried))
+      carried = undefined
+    }
+    this.#dirtyClaims.clear()
+    return facts
+  }
+}
+
+interface Kind {
+  /** What is kept of the options, and its text. */
+  readonly options: JobOptions
+  readonly text: string
+  readonly delayMs: number
+  readonly runAt: number | undefined
+}
+
+interface Arrival {
+  readonly body: string
+  readonly by: string
+  readonly byText: string
+  readonly sequence: number
+  readonly nowMs: number
+}
+
+const NO_OPTIONS: JobOptions = {}
+
+function kindOf({ delayMs = 0, runAt, ...options }: JobOptions): Kind {
+  return { options, text: JSON.stringify(options), delayMs, runAt }
+}

@@ -1,0 +1,155 @@
+import type { JobRow, Place, QueueLoaded } from '../store/queue-store.ts'
+import { bucketOf } from './checkpoint.ts'
+import { type Job, jobOf } from './job.ts'
+import type { Claim, Held } from './jobs.ts'
+import { Publishers } from './publishers.ts'
+
+/**
+ * What a queue writes beside its jobs: leases in slots, and what waking must know of the past. That rides on whichever row of leases is
+ * written; jobs that were added since tell the rest.
+ */
+export const STATE = 'state'
+const LEASE = 'lease:'
+const MARKS = 'marks:'
+
+type StoredMark = readonly [key: string, last: number, at: number, sequence: number, offset: number, count: number]
+
+export interface Carried {
+  /** The highest counts. */
+  readonly count: number
+  /** Id of the next job. */
+  readonly next: number
+  readonly token: number
+  readonly paused: boolean
+  readonly marks: readonly StoredMark[]
+}
+
+interface LeaseRow {
+  readonly token: number
+  readonly worker: string
+  readonly leaseMs: number
+  readonly jobs: readonly (readonly [lane: number, due: number, id: number, turn: number, untilMs: number])[]
+  readonly carried?: Carried
+}
+
+export function leaseFact(claim: Claim, carried: Carried | undefined): readonly [string, string] {
+  const { token, worker, leaseMs, held } = claim
+  const jobs = [...held.values()].map(
+    ({ job: { lane, due, id, turn }, untilMs }) => [lane, due, id, turn, untilMs] as const,
+  )
+  return [
+    LEASE + claim.slot,
+    JSON.stringify({ token, worker, leaseMs, jobs, ...(carried && { carried }) } satisfies LeaseRow),
+  ]
+}
+
+/** Of each publisher the newest stretch: a repeat that is older is answered `duplicate` alone. */
+export function marksOf(publishers: Publishers, keys: Iterable<string>): StoredMark[] {
+  return [...keys].flatMap((key) => {
+    const mark = publishers.get(key)
+    const span = mark?.spans.at(-1)
+    return mark && span ? [[key, mark.last, mark.at, span.sequence, span.offset, span.count] as const] : []
+  })
+}
+
+/** The buckets of the marks that have changed, whole. */
+export function writeMarks(publishers: Publishers, changed: Iterable<string>): (readonly [string, string])[] {
+  const buckets = new Map<number, string[]>()
+  for (const key of changed) buckets.set(bucketOf(key), [])
+  for (const [key] of publishers.entries()) buckets.get(bucketOf(key))?.push(key)
+  return [...buckets].map(([bucket, keys]) => [MARKS + bucket, JSON.stringify(marksOf(publishers, keys))] as const)
+}
+
+/** The rows that have to be read before a queue can go on. */
+export interface Memo {
+  readonly epoch: string
+  readonly leases: readonly (LeaseRow & { readonly slot: number })[]
+  readonly carried: Carried
+  readonly buckets: readonly StoredMark[]
+  /** Jobs that were leased. */
+  readonly places: readonly Place[]
+}
+
+export function readMemo({ epoch, facts }: QueueLoaded): Memo {
+  const leases: (LeaseRow & { slot: number })[] = []
+  const buckets: StoredMark[] = []
+  let carried: Carried = { count: 0, next: 1, token: 0, paused: false, marks: [] }
+  for (const [name, text] of facts) {
+    const fact: unknown = JSON.parse(text)
+    let found: Carried | undefined
+    if (name === STATE) found = fact as Carried
+    else if (name.startsWith(LEASE)) {
+      const row = fact as LeaseRow
+      found = row.carried
+      leases.push({ ...row, slot: Number(name.slice(LEASE.length)) })
+    } else if (name.startsWith(MARKS)) buckets.push(...(fact as StoredMark[]))
+    if (found && found.count > carried.count) carried = found
+  }
+  // A job that stands in several is its newest claim's.
+  leases.sort((a, b) => a.token - b.token)
+  const places = leases.flatMap(({ jobs }) => jobs.map(([lane, due, id]) => ({ lane, due, id })))
+  return { epoch, leases, carried, buckets, places }
+}
+
+export interface Recovered {
+  readonly epoch: string
+  readonly publishers: Publishers
+  readonly changed: Set<string>
+  readonly next: number
+  readonly carriedNext: number
+  readonly token: number
+  readonly paused: boolean
+  readonly count: number
+  readonly slots: number
+  readonly claims: readonly Claim[]
+}
+
+/** @param leased rows of jobs that were leased @param newer jobs that were added since the marks were written, in lanes of ids */
+export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly JobRow[]): Recovered {
+  const { epoch, leases, carried, buckets } = memo
+  const publishers = new Publishers()
+  const restore = ([key, last, at, sequence, offset, count]: StoredMark): void =>
+    publishers.restore(key, { last, at, spans: [{ sequence, offset, count }] })
+  for (const mark of buckets) restore(mark)
+  for (const mark of carried.marks) restore(mark)
+  const changed = new Set(carried.marks.map(([key]) => key))
+  let { next } = carried
+  for (const row of newer.toSorted((a, b) => a.id - b.id)) {
+    const { id, by, sequence, at } = jobOf(row)
+    publishers.record(by, { first: sequence, count: 1, offset: id, at })
+    changed.add(by)
+    next = id + 1
+  }
+  const rows = new Map(leased.map((row) => [row.id, row]))
+  const claims = new Map<number, Claim>()
+  const held = new Map<number, Held>()
+  for (const { token, slot, worker, leaseMs, jobs } of leases) {
+    const claim: Claim = { token, slot, worker, leaseMs, held: new Map(), pushed: true }
+    for (const [lane, due, id, turn, untilMs] of jobs) {
+      const row = rows.get(id)
+      if (!row || row.lane !== lane || row.due !== due) continue
+      const job: Job = jobOf(row)
+      if (job.turn !== turn) continue
+      job.token = token
+      job.leasedTurn = turn
+      held.get(id)?.claim.held.delete(id)
+      const lease: Held = { job, claim, untilMs }
+      held.set(id, lease)
+      claim.held.set(id, lease)
+    }
+    claims.set(token, claim)
+  }
+  const slots = leases.reduce((most, { slot }) => Math.max(most, slot + 1), 0)
+  return {
+    epoch,
+    publishers,
+    changed,
+    next,
+    carriedNext: carried.next,
+    token: carried.token,
+    paused: carried.paused,
+    count: carried.count,
+    slots,
+    claims: [...claims.values()].filter((claim) => claim.held.size > 0),
+  }
+}

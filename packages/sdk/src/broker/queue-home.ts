@@ -1,0 +1,53 @@
+import type { QueueRequest } from '../protocol/queue-requests.ts'
+import type { QueueCommit, QueueStore } from '../store/queue-store.ts'
+import { after, type Storing } from './driver.ts'
+import { Home, type Shell } from './home.ts'
+import { WIDTH } from './job.ts'
+import { Queue } from './queue.ts'
+import { readMemo, recover } from './queue-facts.ts'
+import type { QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
+
+export interface QueueHomeOptions extends Shell<QueueRequest> {
+  readonly queue: string
+  readonly heartbeatMs?: number
+  readonly store: QueueStore
+  /** Names the queue if it is new. */
+  readonly newEpoch: () => string
+  /** 0 ≤ x < 1 */
+  readonly random: () => number
+}
+
+/** One queue at home: its jobs, its store and its links. */
+export class QueueHome extends Home<QueueLinkState, QueueRequest, QueueCommit, QueueQuery, QueueEvent> {
+  constructor(options: QueueHomeOptions) {
+    const { queue, heartbeatMs, store, newEpoch, random, now } = options
+    super(options, {
+      load: () =>
+        after(store.load(newEpoch()), (loaded) => {
+          const memo = readMemo(loaded)
+          return after(store.get(memo.places), (leased) =>
+            after(store.since(memo.carried.next, WIDTH), (newer) => {
+              const facts = { queue, salt: random(), ...(heartbeatMs !== undefined && { heartbeatMs }) }
+              return new Queue(recover(memo, leased, newer), facts, now())
+            }),
+          )
+        }),
+      store: queueStoring(store),
+    })
+  }
+}
+
+/** A queue's store as its machine uses it. */
+export function queueStoring(store: QueueStore): Storing<QueueCommit, QueueQuery, QueueEvent> {
+  return {
+    commit: (write) => store.commit(write),
+    durable: () => store.durable(),
+    read: (asked) => {
+      const { reader } = asked
+      if (asked.what === 'count')
+        return after(store.count(asked.nowMs), (lanes): QueueEvent => ({ name: 'counted', reader, lanes }))
+      const rows = asked.what === 'find' ? store.find(asked.ids) : store.page(asked.lane, asked.after, asked.bounds)
+      return after(rows, (found): QueueEvent => ({ name: 'jobs-read', reader, rows: found }))
+    },
+  }
+}

@@ -1,0 +1,622 @@
+import { encodeResult } from '../protocol/answers.ts'
+import { encodeNotification } from '../protocol/codec.ts'
+import { type Fault, fault } from '../protocol/error-codes.ts'
+import type { CountsResult, JobFacts, Lease, QueueParams } from '../protocol/frames/queue.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { encodeJobs, encodeList } from '../protocol/queue-answers.ts'
+import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts'
+import type { BadRequest } from '../protocol/requests.ts'
+import type { JobRow, Place } from '../store/queue-store.ts'
+import { StoreFull } from '../store/store.ts'
+import { CLAIMABLE, deliveryOf, LANES, WIDTH } from './job.ts'
+import { type Claim, type Held, Jobs } from './jobs.ts'
+import { Lane } from './lane.ts'
+import type { Identity } from './machine.ts'
+import type { Recovered } from './queue-facts.ts'
+import type { LaneCount, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
+import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
+import { authorize } from './rights.ts'
+
+export interface QueueOptions {
+  readonly queue: string
+  /** Beat of the heartbeat that the home answers, if its links can be half open. */
+  readonly heartbeatMs?: number
+  /** 0 ≤ salt < 1, drawn anew for each life: by it jobs that failed together come back apart. */
+  readonly salt: number
+}
+
+interface Link {
+  identity: Identity
+  greeted: boolean
+  faultCount: number
+}
+
+/** Somebody who takes jobs. It outlives its link for a while. */
+interface Worker {
+  readonly key: string
+  readonly name: string
+  link: number | undefined
+  capacity: number
+  leaseMs: number
+  holding: number
+  /** Since when it has no link. */
+  goneAt: number
+}
+
+interface Answer {
+  readonly link: number
+  readonly text: string
+}
+
+interface InFlight {
+  readonly bytes: number
+  readonly answers: readonly Answer[]
+  readonly claims: readonly Claim[]
+}
+
+/** Something to ask the store once all that was decided so far has been handed to it. */
+interface Question {
+  readonly query: QueueQuery
+  readonly use: (rows: readonly JobRow[], lanes: readonly LaneCount[], nowMs: number) => readonly QueueEffect[]
+}
+
+const NEVER = Number.POSITIVE_INFINITY
+const PAGE = { maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes }
+
+/**
+ * The home of one queue: takes jobs in, gives them to workers, one lease at a time, and hears what became of them. At most one commit is
+ * in flight; what arrives until it is durable forms the next one. Jobs are given away when a commit is sealed, so a job that comes
+ * while a worker has room is written and leased in one go, and nobody hears of a lease or of an end that is not durable.
+ */
+export class Queue {
+  readonly #options: QueueOptions
+  readonly #epoch: string
+  readonly #jobs: Jobs
+  readonly #links = new Map<number, Link>()
+  readonly #workers = new Map<string, Worker>()
+  readonly #questions: Question[] = []
+  readonly #readers = new Map<number, Question['use']>()
+  #refilling = false
+  #readCount = 0
+
+  #answers: Answer[] = []
+  #owedBytes = 0
+  #inFlight: InFlight | undefined
+  #commitCount = 0
+  /** Who is given a job first, so that it is not always the same one. */
+  #round = 0
+  #wakeAt = NEVER
+  /** No token of a link ends before. */
+  #expiresAt = NEVER
+  #failed = false
+
+  constructor(recovered: Recovered, options: QueueOptions, nowMs: number) {
+    this.#options = options
+    this.#epoch = recovered.epoch
+    this.#jobs = new Jobs(recovered, nowMs)
+    for (const { claim } of this.#jobs.held) this.#holder(claim, nowMs).holding++
+  }
+
+  step(event: QueueEvent, nowMs: number): readonly QueueEffect[] {
+    if (this.#failed) return []
+    const effects = [...this.#take(event, nowMs)]
+    if (!this.#failed) this.#rest(effects, nowMs)
+    return effects
+  }
+
+  #take(event: QueueEvent, nowMs: number): readonly QueueEffect[] {
+    switch (event.name) {
+      case 'opened':
+        return this.#opened(event.link, event.state, nowMs)
+      case 'closed':
+        this.#forget(event.link, nowMs)
+        return []
+      case 'frame':
+        return this.#frame(event.link, event.frame, nowMs)
+      case 'durable':
+        return this.#durable()
+      case 'commit-failed':
+      case 'read-failed':
+        return this.#fail(event.error)
+      case 'jobs-read':
+        return this.#read(event.reader, event.rows, [], nowMs)
+      case 'counted':
+        return this.#read(event.reader, [], event.lanes, nowMs)
+      case 'verified':
+        return this.#verified(event.link, event.id, event.identity, nowMs)
+      case 'judged':
+        return this.#judged(event.link, event.identity, nowMs)
+      case 'due':
+        return this.#due(nowMs)
+    }
+  }
+
+  /** What follows from every event: leases that have ended, jobs for who has room, a commit, a question, the next alarm. */
+  #rest(effects: QueueEffect[], nowMs: number): void {
+    const jobs = this.#jobs
+    // An alarm may be lost: whatever comes after its time does what it would have done.
+    if (nowMs >= this.#wakeAt) effects.push(...this.#due(nowMs))
+    if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))
+    if (!this.#inFlight) {
+      this.#deal(nowMs)
+      if (!jobs.empty) effects.push(this.#commit(nowMs))
+      else for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
+    }
+    // Only now nothing is decided that the store has not been told.
+    if (jobs.empty) for (const question of this.#questions.splice(0)) effects.push(this.#ask(question))
+    this.#alarm(effects, nowMs)
+  }
+
+  // ---- links
+
+  #opened(link: number, { identity, greeted, workers }: QueueLinkState, nowMs: number): QueueEffect[] {
+    this.#links.set(link, { identity, greeted, faultCount: 0 })
+    this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
+    if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
+    if (workers.length > 0 && 'code' in authorize(identity, 'work'))
+      return this.#expel(link, null, fault('access_changed'), nowMs)
+    for (const { name, capacity, leaseMs } of workers)
+      Object.assign(this.#worker(identity, name, nowMs), { link, capacity, leaseMs })
+    return []
+  }
+
+  #forget(link: number, nowMs: number): void {
+    this.#links.delete(link)
+    for (const worker of this.#workersOf(link)) {
+      worker.link = undefined
+      worker.goneAt = nowMs
+      if (worker.holding === 0) this.#workers.delete(worker.key)
+    }
+  }
+
+  #workersOf(link: number): Worker[] {
+    return [...this.#workers.values()].filter((worker) => worker.link === link)
+  }
+
+  #remember(link: number): QueueEffect[] {
+    const known = this.#links.get(link)
+    if (!known) return []
+    const workers = this.#workersOf(link).map(({ name, capacity, leaseMs }) => ({ name, capacity, leaseMs }))
+    return [{ name: 'remember', link, state: { identity: known.identity, greeted: known.greeted, workers } }]
+  }
+
+  #expel(link: number, id: number | null, reason: Fault, nowMs: number): QueueEffect[] {
+    this.#forget(link, nowMs)
+    return farewell(link, id, reason)
+  }
+
+  #fail(error: unknown): QueueEffect[] {
+    const reason = fault(error instanceof StoreFull ? 'store_full' : 'commit_failed')
+    this.#failed = true
+    return [...[...this.#links.keys()].flatMap((link) => farewell(link, null, reason)), { name: 'failed', error }]
+  }
+
+  // ---- frames
+
+  #frame(link: number, frame: QueueRequest | BadRequest, nowMs: number): readonly QueueEffect[] {
+    const from = this.#links.get(link)
+    if (!from) return []
+    if (expired(from.identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
+    if ('fault' in frame) return this.#misunderstood(link, from, frame, nowMs)
+    const { id } = frame
+    if (!from.greeted && frame.method !== 'hello') return this.#expel(link, id, fault('hello_needed'), nowMs)
+    if ('queue' in frame.params && frame.params.queue !== this.#options.queue)
+      return answerError(link, id, fault('wrong_queue'))
+    switch (frame.method) {
+      case 'hello':
+        return this.#hello(link, from, id, frame.params, nowMs)
+      case 'authenticate':
+        return [{ name: 'verify', link, id, token: frame.params.token }]
+      case 'enqueue':
+        return this.#enqueue(link, from, frame, nowMs)
+      case 'work':
+        return this.#work(link, from, id, frame.params, nowMs)
+      case 'settle':
+        return this.#settle(link, from, id, frame.params, nowMs)
+      case 'counts':
+        return this.#counts(link, from, id, nowMs)
+      case 'list':
+        return this.#list(link, from, id, frame.params)
+      case 'redrive':
+        return this.#redrive(link, from, id, frame.params)
+      case 'cancel':
+        return this.#cancel(link, from, id, frame.params)
+      case 'pause':
+        return this.#pause(link, from, id, frame.params)
+    }
+  }
+
+  #misunderstood(link: number, from: Link, { id, fault: wrong }: BadRequest, nowMs: number): QueueEffect[] {
+    if (wrong.code === 'frame_too_large') return this.#expel(link, id, wrong, nowMs)
+    if (++from.faultCount > LIMITS.faultsPerLink) return this.#expel(link, null, fault('too_many_faults'), nowMs)
+    return answerError(link, id, wrong)
+  }
+
+  #hello(link: number, from: Link, id: number, { versions }: QueueParams<'hello'>, nowMs: number): QueueEffect[] {
+    const result = greeting(versions, from.identity, { nowMs, heartbeatMs: this.#options.heartbeatMs })
+    if ('code' in result) return this.#expel(link, id, result, nowMs)
+    from.greeted = true
+    return [...answer(link, id, result), ...this.#remember(link)]
+  }
+
+  #verified(link: number, id: number, identity: Identity | Fault, nowMs: number): QueueEffect[] {
+    const from = this.#links.get(link)
+    if (!from) return []
+    if ('code' in identity) return answerError(link, id, identity)
+    if (identity.key !== from.identity.key) return answerError(link, id, fault('user_mismatch'))
+    const { expiresAt } = identity
+    const result = expiresAt === undefined ? {} : { expiresInMs: Math.max(0, expiresAt - nowMs) }
+    return [...answer(link, id, result), ...this.#judged(link, identity, nowMs)]
+  }
+
+  /** From here on the link is measured by these rights. Who may not work any more is told to come again, and gets no other job. */
+  #judged(link: number, identity: Identity, nowMs: number): QueueEffect[] {
+    const from = this.#links.get(link)
+    if (!from) return []
+    from.identity = identity
+    this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
+    if (identity.rights === 0) return this.#expel(link, null, fault('forbidden'), nowMs)
+    if (this.#workersOf(link).length > 0 && 'code' in authorize(identity, 'work'))
+      return this.#expel(link, null, fault('access_changed'), nowMs)
+    return this.#remember(link)
+  }
+
+  // ---- enqueueing
+
+  #enqueue(link: number, { identity }: Link, request: EnqueueRequest, nowMs: number): QueueEffect[] {
+    const may = authorize(identity, 'enqueue')
+    if ('code' in may) return answerError(link, request.id, may)
+    const undurable = (this.#inFlight?.bytes ?? 0) + this.#jobs.waitingBytes + this.#owedBytes
+    if (this.#inFlight && undurable + request.lines.bytes > LIMITS.undurableBytes)
+      return answerError(link, request.id, busy('more than undurableBytes waits to become durable', 100))
+    const fates = this.#jobs.accept(may, identity.key, request, nowMs)
+    if ('code' in fates) return answerError(link, request.id, fates)
+    return this.#reply(link, request.id, { epoch: this.#epoch, fates })
+  }
+
+  /** Answer once all that was decided so far is durable, repeats of what is on its way included. */
+  #reply(link: number, id: number, result: object): QueueEffect[] {
+    if (this.#jobs.empty && !this.#inFlight) return answer(link, id, result)
+    const text = encodeResult(id, result)
+    this.#owedBytes += text.length
+    this.#answers.push({ link, text })
+    return []
+  }
+
+  #commit(nowMs: number): QueueEffect {
+    const { write, claims, bytes } = this.#jobs.seal(nowMs)
+    this.#inFlight = { bytes, answers: this.#answers, claims }
+    this.#answers = []
+    return { name: 'commit', commit: ++this.#commitCount, write }
+  }
+
+  #durable(): QueueEffect[] {
+    const settled = this.#inFlight
+    if (!settled) return []
+    this.#inFlight = undefined
+    const effects: QueueEffect[] = []
+    for (const { link, text } of settled.answers) effects.push(this.#owed(link, text))
+    for (const claim of settled.claims) effects.push(...this.#push(claim))
+    return effects
+  }
+
+  #owed(link: number, text: string): QueueEffect {
+    this.#owedBytes -= text.length
+    return { name: 'send', links: [link], text }
+  }
+
+  // ---- giving jobs away
+
+  /** One job each to those who have room, round after round. */
+  #deal(nowMs: number): void {
+    const jobs = this.#jobs
+    if (jobs.paused || this.#refilling) return
+    const open = [...this.#workers.values()].filter(hasRoom)
+    const claims = new Map<Worker, Claim>()
+    for (let i = this.#round++; open.length > 0 && jobs.leaseCount < LIMITS.leasesPerQueue; i++) {
+      const next = jobs.peek(nowMs)
+      if (!next) return
+      if (next instanceof Lane) {
+        this.#refill(next)
+        return
+      }
+      if (jobs.expire(next, nowMs)) continue
+      const index = i % open.length
+      const worker = open[index] as Worker
+      const may = authorize((this.#links.get(worker.link as number) as Link).identity, 'work')
+      if ('code' in may) {
+        open.splice(index, 1)
+        continue
+      }
+      const claim = claims.get(worker) ?? jobs.claim(worker.key, worker.leaseMs)
+      claims.set(worker, claim)
+      jobs.lease(may, next, claim, nowMs)
+      worker.holding++
+      if (!hasRoom(worker)) open.splice(index, 1)
+    }
+  }
+
+  #push(claim: Claim): QueueEffect[] {
+    const worker = this.#workers.get(claim.worker)
+    if (worker?.link === undefined) return []
+    claim.pushed = true
+    const held = [...claim.held.values()]
+    if (held.length === 0) return []
+    const facts = { queue: this.#options.queue, token: claim.token, untilMs: (held[0] as Held).untilMs }
+    const jobs = held.map(({ job }) => [job.id, deliveryOf(job), job.at] as const)
+    const text = encodeJobs(
+      { ...facts, jobs },
+      held.map(({ job }) => job.body),
+    )
+    return [{ name: 'send', links: [worker.link], text }]
+  }
+
+  #refill(lane: Lane): void {
+    this.#refilling = true
+    this.#questions.push({
+      query: { what: 'page', lane: lane.number, after: lane.horizon, bounds: PAGE },
+      use: (rows) => {
+        this.#refilling = false
+        this.#jobs.refill(lane, rows)
+        return []
+      },
+    })
+  }
+
+  // ---- workers
+
+  #work(
+    link: number,
+    { identity }: Link,
+    id: number,
+    { worker: name, capacity, leaseMs, holding }: QueueParams<'work'>,
+    nowMs: number,
+  ): QueueEffect[] {
+    const may = authorize(identity, 'work')
+    if ('code' in may) return answerError(link, id, may)
+    const others = this.#workersOf(link).filter((one) => one.name !== name)
+    if (others.length >= LIMITS.workersPerLink) return answerError(link, id, fault('too_many_workers'))
+    const worker = this.#worker(identity, name, nowMs)
+    const lost = holding ? this.#reconcile(worker, holding) : []
+    Object.assign(worker, { link, capacity, leaseMs })
+    return [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
+  }
+
+  /** What it has never heard of, or has given up, goes back. @returns what it holds no more */
+  #reconcile(worker: Worker, holding: readonly Lease[]): Lease[] {
+    const known = new Set(holding.map(([job, token]) => `${job} ${token}`))
+    const gone = [...this.#jobs.held].filter(
+      ({ job, claim }) => claim.worker === worker.key && claim.pushed && !known.has(`${job.id} ${claim.token}`),
+    )
+    for (const held of gone) this.#ended(held, () => this.#jobs.release(held))
+    return holding.filter(([job, token]) => this.#jobs.find(job, token)?.claim.worker !== worker.key)
+  }
+
+  #worker({ key }: Identity, name: string, nowMs: number): Worker {
+    return this.#known(`${key}.${name}`, name, nowMs)
+  }
+
+  #holder({ worker }: Claim, nowMs: number): Worker {
+    return this.#known(worker, worker.slice(worker.lastIndexOf('.') + 1), nowMs)
+  }
+
+  #known(key: string, name: string, nowMs: number): Worker {
+    const known = this.#workers.get(key)
+    if (known) return known
+    const worker: Worker = { key, name, link: undefined, capacity: 0, leaseMs: 0, holding: 0, goneAt: nowMs }
+    this.#workers.set(key, worker)
+    return worker
+  }
+
+  // ---- what becomes of jobs
+
+  #settle(link: number, { identity }: Link, id: number, params: QueueParams<'settle'>, nowMs: number): QueueEffect[] {
+    const may = authorize(identity, 'work')
+    if ('code' in may) return answerError(link, id, may)
+    const jobs = this.#jobs
+    const stale: Lease[] = []
+    /** Nobody settles for another one, however well tokens can be guessed. */
+    const own = (held: Held | undefined): held is Held =>
+      held !== undefined && this.#workers.get(held.claim.worker)?.link === link
+    const each = (lease: Lease, then: (held: Held) => void): void => {
+      const held = jobs.find(lease[0], lease[1])
+      if (own(held)) this.#ended(held, () => then(held))
+      else stale.push(lease)
+    }
+    for (const lease of params.ack ?? []) {
+      const late = jobs.late(lease[0], lease[1])
+      if (own(late)) jobs.ack(may, late)
+      else each(lease, (held) => jobs.ack(may, held))
+    }
+    for (const { lease, error, delayMs, dead = false } of params.retry ?? [])
+      each(lease, (held) => jobs.retry(may, held, { error, delayMs, dead, chance: this.#options.salt }, nowMs))
+    for (const lease of params.release ?? []) each(lease, (held) => jobs.release(held))
+    for (const { lease, ms } of params.snooze ?? []) each(lease, (held) => jobs.snooze(may, held, nowMs + ms))
+    for (const { lease, ms } of params.extend ?? []) {
+      const held = jobs.find(lease[0], lease[1])
+      if (own(held)) jobs.extend(may, held, nowMs + (ms ?? held.claim.leaseMs))
+      else stale.push(lease)
+    }
+    return this.#reply(link, id, { stale })
+  }
+
+  /** A lease ends: its worker has room for another one. */
+  #ended({ claim }: Held, end: () => void): void {
+    end()
+    const worker = this.#workers.get(claim.worker)
+    if (worker && --worker.holding === 0 && worker.link === undefined) this.#workers.delete(worker.key)
+  }
+
+  #overdue(nowMs: number): QueueEffect[] {
+    const over = this.#jobs.overdue(nowMs)
+    for (const held of over) this.#ended(held, () => this.#jobs.lose(held, nowMs))
+    return this.#tell(over, 'deadline')
+  }
+
+  /** Workers hear that leases of theirs have ended. */
+  #tell(ended: readonly Held[], reason: 'deadline' | 'cancelled'): QueueEffect[] {
+    const leases = new Map<number, Lease[]>()
+    for (const { job, claim } of ended) {
+      const link = this.#workers.get(claim.worker)?.link
+      if (link !== undefined && claim.pushed) leases.set(link, [...(leases.get(link) ?? []), [job.id, claim.token]])
+    }
+    const { queue } = this.#options
+    return [...leases].map(([link, list]) => ({
+      name: 'send',
+      links: [link],
+      text: encodeNotification('lost', { queue, leases: list, reason }),
+    }))
+  }
+
+  // ---- looking and managing
+
+  #counts(link: number, { identity }: Link, id: number, nowMs: number): QueueEffect[] {
+    const may = authorize(identity, 'view')
+    if ('code' in may) return answerError(link, id, may)
+    return this.#later(link, { what: 'count', nowMs }, (_, lanes) => answer(link, id, this.#countsOf(lanes)))
+  }
+
+  #countsOf(lanes: readonly LaneCount[]): CountsResult {
+    const sum = (from: number, to: number, what: (count: LaneCount) => number): number =>
+      lanes.reduce((total, count) => total + (count.lane >= from && count.lane < to ? what(count) : 0), 0)
+    const active = this.#jobs.leaseCount
+    const due = sum(LANES.ready, LANES.scheduled, ({ total }) => total) + sum(LANES.scheduled, CLAIMABLE, (c) => c.due)
+    const later = ({ total, due: now }: LaneCount): number => total - now
+    return {
+      ready: Math.max(0, due - active),
+      scheduled: sum(LANES.scheduled, LANES.retrying, later),
+      retrying: sum(LANES.retrying, CLAIMABLE, later),
+      active,
+      dead: sum(LANES.dead, LANES.dead + 1, ({ total }) => total),
+      paused: this.#jobs.paused,
+    }
+  }
+
+  #list(link: number, from: Link, id: number, params: QueueParams<'list'>): QueueEffect[] {
+    const may = authorize(from.identity, 'view')
+    if ('code' in may) return answerError(link, id, may)
+    const { state, limit, after } = params
+    const first: number = LANES[state]
+    const end = state === 'dead' ? first + 1 : first + WIDTH
+    if (after && (after[0] < first || after[0] >= end))
+      return answerError(link, id, fault('bad_params', 'after: not a place among these'))
+    const bounds = { maxJobs: limit, maxBytes: LIMITS.pageBytes }
+    const page = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
+      this.#later(link, { what: 'page', lane, after: behind, bounds }, (rows) => {
+        if (rows.length === 0 && lane + 1 < end) return page(lane + 1, undefined)
+        return this.#listed(link, id, rows, rows.length > 0)
+      })
+    return after ? page(after[0], { due: after[1], id: after[2] }) : page(first, undefined)
+  }
+
+  #listed(link: number, id: number, rows: readonly JobRow[], more: boolean): QueueEffect[] {
+    const identity = this.#links.get(link)?.identity
+    if (!identity) return []
+    const shown = 'code' in authorize(identity, 'peek') ? undefined : rows
+    const waiting = rows.filter((row) => !this.#jobs.isHeld(row.id))
+    const jobs = waiting.map((row): JobFacts => {
+      const { id: job, at, due, attempt, losses, error } = this.#jobs.resolve(row)
+      return { id: job, enqueuedAt: at, dueAt: due, attempt, losses, ...(error !== undefined && { error }) }
+    })
+    const last = rows.at(-1)
+    const next = more && last ? { next: [last.lane, last.due, last.id] as const } : {}
+    const bodies = shown ? waiting.map(({ body }) => body) : waiting.map(() => 'null')
+    return [{ name: 'send', links: [link], text: encodeList(id, { jobs, ...next }, bodies) }]
+  }
+
+  #redrive(link: number, { identity }: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
+    const may = authorize(identity, 'change')
+    if ('code' in may) return answerError(link, id, may)
+    const query: QueueQuery = ids
+      ? { what: 'find', ids }
+      : { what: 'page', lane: LANES.dead, after: undefined, bounds: PAGE }
+    return this.#later(link, query, (rows) => {
+      const redriven = rows.filter((row) => this.#jobs.redrive(may, row)).length
+      return this.#reply(link, id, { redriven, more: ids === undefined && rows.length > 0 })
+    })
+  }
+
+  #cancel(link: number, { identity }: Link, id: number, { ids }: QueueParams<'cancel'>): QueueEffect[] {
+    const may = authorize(identity, 'change')
+    if ('code' in may) return answerError(link, id, may)
+    return this.#later(link, { what: 'find', ids }, (rows) => {
+      const ended: Held[] = []
+      let cancelled = 0
+      for (const row of rows) {
+        const done = this.#jobs.cancel(may, row)
+        if (!done) continue
+        cancelled++
+        const { held } = done
+        if (held) this.#ended(held, () => ended.push(held))
+      }
+      return [...this.#tell(ended, 'cancelled'), ...this.#reply(link, id, { cancelled })]
+    })
+  }
+
+  #pause(link: number, { identity }: Link, id: number, { paused }: QueueParams<'pause'>): QueueEffect[] {
+    const may = authorize(identity, 'change')
+    if ('code' in may) return answerError(link, id, may)
+    this.#jobs.pause(may, paused)
+    return this.#reply(link, id, {})
+  }
+
+  /** Answer when the store has been asked, unless the link is gone by then. */
+  #later(link: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
+    this.#questions.push({ query, use: (...read) => (this.#links.has(link) ? use(...read) : []) })
+    return []
+  }
+
+  #ask({ query, use }: Question): QueueEffect {
+    const reader = ++this.#readCount
+    this.#readers.set(reader, use)
+    this.#jobs.reading++
+    return { name: 'read', reader, ...query }
+  }
+
+  #read(reader: number, rows: readonly JobRow[], lanes: readonly LaneCount[], nowMs: number): readonly QueueEffect[] {
+    const use = this.#readers.get(reader)
+    this.#readers.delete(reader)
+    const effects = use?.(rows, lanes, nowMs) ?? []
+    this.#jobs.read()
+    return effects
+  }
+
+  // ---- time
+
+  #due(nowMs: number): QueueEffect[] {
+    this.#wakeAt = NEVER
+    this.#expiresAt = NEVER
+    const effects: QueueEffect[] = []
+    for (const [link, { identity }] of [...this.#links]) {
+      if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired'), nowMs))
+      else this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
+    }
+    for (const worker of [...this.#workers.values()]) {
+      if (worker.link !== undefined) continue
+      // A clock that was put back must not keep the jobs of the dead.
+      worker.goneAt = Math.min(worker.goneAt, nowMs)
+      if (worker.goneAt + LIMITS.workerGraceMs > nowMs) continue
+      for (const held of [...this.#jobs.held])
+        if (held.claim.worker === worker.key) this.#ended(held, () => this.#jobs.lose(held, nowMs))
+    }
+    return effects
+  }
+
+  /** The one alarm, for whatever comes first. */
+  #alarm(effects: QueueEffect[], nowMs: number): void {
+    let at = Math.min(this.#expiresAt, this.#jobs.nextDeadline)
+    let room = false
+    for (const worker of this.#workers.values()) {
+      if (worker.link === undefined) at = Math.min(at, worker.goneAt + LIMITS.workerGraceMs)
+      else room ||= hasRoom(worker)
+    }
+    // Nobody has to be woken for a job that nobody would take; one that is due by now waits for a commit or a page.
+    const { dueAt } = this.#jobs
+    if (room && !this.#jobs.paused && dueAt > nowMs) at = Math.min(at, dueAt)
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    effects.push({ name: 'wake-at', at })
+  }
+}
+
+const hasRoom = ({ link, holding, capacity }: Worker): boolean => link !== undefined && holding < capacity

@@ -1,0 +1,185 @@
+import * as v from 'valibot'
+import { LIMITS } from '../limits.ts'
+import { AuthenticateParams } from './authenticate.ts'
+import { HelloParams } from './hello.ts'
+import { Fate } from './publish.ts'
+import { Count, Positive, PublisherId, TopicName } from './scalars.ts'
+
+/** The frames of queues. Batch-first: one frame carries many jobs, or what became of many. */
+
+const upTo = (most: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(most))
+/** Counted before it is looked into: a frame has room for very many bad ones. */
+const many = <S extends v.GenericSchema>(item: S) =>
+  v.pipe(v.array(v.unknown()), v.maxLength(LIMITS.messagesPerFrame), v.array(item))
+
+/** How long a job waits after an attempt that failed. Times are in ms; `jitter` is the share of it that chance may take off. */
+export const Backoff = v.object({
+  type: v.picklist(['fixed', 'exponential']),
+  initialMs: upTo(LIMITS.delayMs),
+  factor: v.pipe(v.number(), v.minValue(1), v.maxValue(100)),
+  maxMs: upTo(LIMITS.delayMs),
+  jitter: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
+})
+
+/** What can be asked of one job; what is left out is the broker's default. */
+export const JobOptions = v.object({
+  /** 0 to 9; 9 goes first. */
+  priority: v.optional(upTo(9)),
+  /** Not before so long from now, or not before this moment (ms since 1970, by the broker's clock). */
+  delayMs: v.optional(upTo(LIMITS.delayMs)),
+  runAt: v.optional(Count),
+  /** In all, the first one included. */
+  attempts: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.jobAttempts))),
+  backoff: v.optional(Backoff),
+  /** Not begun after so long, it is dead. */
+  ttlMs: v.optional(upTo(LIMITS.delayMs)),
+})
+
+/**
+ * Client → broker: add jobs, recognised like messages by publisher and sequence. `options` are those of all jobs in the frame, `each`
+ * those in which single ones differ. `messages` stands last, one payload per line.
+ */
+export const EnqueueParams = v.object({
+  queue: TopicName,
+  publisher: PublisherId,
+  after: Count,
+  first: Positive,
+  options: v.optional(JobOptions),
+  each: v.optional(many(v.nullable(JobOptions))),
+})
+
+/** As for messages; `offset` is the id of the first job. */
+export const EnqueueResult = v.object({ epoch: v.string(), fates: v.array(Fate) })
+
+/** A job and the token of the lease under which it is held. */
+export const Lease = v.tuple([Positive, Positive])
+
+/**
+ * Client → broker: how many jobs this worker wants to hold at a time, and for how long each at most. Absolute, so saying it again does
+ * no harm; jobs are pushed while it holds fewer, and 0 ends that. `holding` is what a worker that comes back still works on.
+ */
+export const WorkParams = v.object({
+  queue: TopicName,
+  worker: PublisherId,
+  capacity: upTo(LIMITS.workerJobs),
+  leaseMs: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.leaseMs)),
+  holding: v.optional(many(Lease)),
+})
+/** `lost`: of those it holds, the ones that are not its any more. */
+export const WorkResult = v.object({ epoch: v.string(), lost: v.array(Lease) })
+
+/**
+ * Client → broker: what became of jobs. `ack`: done. `retry`: another attempt after the backoff, or after `delayMs`; with `dead` none.
+ * `release`: back as if it had not been taken. `snooze`: the same, not before `ms`. `extend`: `ms` more from now on, or as long again.
+ */
+export const SettleParams = v.object({
+  queue: TopicName,
+  ack: v.optional(many(Lease)),
+  retry: v.optional(
+    many(
+      v.object({
+        lease: Lease,
+        error: v.pipe(v.string(), v.maxLength(LIMITS.jobErrorChars)),
+        delayMs: v.optional(upTo(LIMITS.delayMs)),
+        dead: v.optional(v.boolean()),
+      }),
+    ),
+  ),
+  release: v.optional(many(Lease)),
+  snooze: v.optional(many(v.object({ lease: Lease, ms: upTo(LIMITS.delayMs) }))),
+  extend: v.optional(many(v.object({ lease: Lease, ms: v.optional(upTo(LIMITS.leaseMs)) }))),
+})
+/** `stale`: leases that had ended; nothing was done for them. */
+export const SettleResult = v.object({ stale: v.array(Lease) })
+
+export const CountsParams = v.object({ queue: TopicName })
+export const CountsResult = v.object({
+  ready: Count,
+  scheduled: Count,
+  retrying: Count,
+  active: Count,
+  dead: Count,
+  paused: v.boolean(),
+})
+
+/** A place in the order of jobs; opaque to clients. */
+export const Place = v.tuple([Count, Count, Count])
+
+/** Client → broker: one page of the jobs in a state, in the order in which they come, behind `after`. */
+export const ListParams = v.object({
+  queue: TopicName,
+  state: v.picklist(['ready', 'scheduled', 'retrying', 'dead']),
+  after: v.optional(Place),
+  limit: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.messagesPerFrame)),
+})
+export const JobFacts = v.object({
+  id: Positive,
+  enqueuedAt: Count,
+  /** Not before; 0 for at once. Of a dead one: since when. */
+  dueAt: Count,
+  attempt: Count,
+  losses: Count,
+  error: v.optional(v.string()),
+})
+/** `messages` has the payloads, or null for each where the user may not see them. `next` is left out on the last page. */
+export const ListResult = v.object({
+  jobs: v.array(JobFacts),
+  next: v.optional(Place),
+  messages: v.array(v.unknown()),
+})
+
+/** Client → broker: dead jobs, those named or all there are, wait again, with all their attempts. `more`: ask again. */
+export const RedriveParams = v.object({ queue: TopicName, ids: v.optional(many(Positive)) })
+export const RedriveResult = v.object({ redriven: Count, more: v.boolean() })
+
+/** Client → broker: jobs that are not done are not to be; whoever works on one is told. */
+export const CancelParams = v.object({ queue: TopicName, ids: many(Positive) })
+export const CancelResult = v.object({ cancelled: Count })
+
+/** Client → broker: push no job (or go on). Those that are held are finished. */
+export const PauseParams = v.object({ queue: TopicName, paused: v.boolean() })
+export const PauseResult = v.object({})
+
+/** Broker → client: jobs that are this worker's until `untilMs`. `jobs` has id, attempt and time of enqueueing; payloads stand last. */
+export const JobsParams = v.object({
+  queue: TopicName,
+  token: Positive,
+  untilMs: Count,
+  jobs: v.array(v.tuple([Positive, Positive, Count])),
+  messages: v.array(v.unknown()),
+})
+
+/** Broker → client: leases that have ended, because their time was over or the job was cancelled. */
+export const LostParams = v.object({
+  queue: TopicName,
+  leases: v.array(Lease),
+  reason: v.picklist(['deadline', 'cancelled']),
+})
+
+/** Every method that a client of a queue may call. All are answered. */
+export const QUEUE_REQUESTS = {
+  hello: HelloParams,
+  authenticate: AuthenticateParams,
+  enqueue: EnqueueParams,
+  work: WorkParams,
+  settle: SettleParams,
+  counts: CountsParams,
+  list: ListParams,
+  redrive: RedriveParams,
+  cancel: CancelParams,
+  pause: PauseParams,
+} as const
+
+export type QueueMethod = keyof typeof QUEUE_REQUESTS
+export type QueueParams<M extends QueueMethod> = v.InferOutput<(typeof QUEUE_REQUESTS)[M]>
+export type Backoff = v.InferOutput<typeof Backoff>
+export type JobOptions = v.InferOutput<typeof JobOptions>
+export type Lease = v.InferOutput<typeof Lease>
+export type EnqueueParams = v.InferOutput<typeof EnqueueParams>
+export type SettleParams = v.InferOutput<typeof SettleParams>
+export type WorkResult = v.InferOutput<typeof WorkResult>
+export type CountsResult = v.InferOutput<typeof CountsResult>
+export type ListResult = v.InferOutput<typeof ListResult>
+export type JobFacts = v.InferOutput<typeof JobFacts>
+export type JobsParams = v.InferOutput<typeof JobsParams>
+export type LostParams = v.InferOutput<typeof LostParams>

@@ -1,0 +1,57 @@
+import type { Maybe } from './store.ts'
+
+/** Where a job stands. Jobs lie in the order of their places, so what is taken next is read in one go, without any index. */
+export interface Place {
+  readonly lane: number
+  /** In ms since 1970; 0 where time plays no part. */
+  readonly due: number
+  readonly id: number
+}
+
+/** One job. `head` is what changes with it, `body` the payload's text, which never does. */
+export interface JobRow extends Place {
+  readonly head: string
+  readonly body: string
+}
+
+export interface QueueCommit {
+  readonly put: readonly JobRow[]
+  /** Rows that get another place or head; the payload stays where it is. */
+  readonly move: readonly { readonly from: Place; readonly to: Place; readonly head: string }[]
+  readonly remove: readonly Place[]
+  /** Small rows by name: leases, marks, settings. `null` deletes one. */
+  readonly facts: readonly (readonly [name: string, text: string | null])[]
+}
+
+export interface PageBounds {
+  readonly maxJobs: number
+  readonly maxBytes: number
+}
+
+export interface QueueLoaded {
+  readonly epoch: string
+  readonly facts: readonly (readonly [name: string, text: string])[]
+}
+
+/**
+ * One queue's memory, as its broker sees it. It keeps rows and decides nothing. What is read is as it stands after every commit that was
+ * asked for before.
+ */
+export interface QueueStore {
+  /** @param newEpoch names the queue if it does not exist yet; then it is made and the name is durable with the first `durable()` */
+  load(newEpoch: string): Maybe<QueueLoaded>
+  /** All or nothing; fails where a row that is to be moved or removed is not there. */
+  commit(commit: QueueCommit): Maybe<void>
+  /** Resolves once everything committed so far is as durable as this store gets. */
+  durable(): Maybe<void>
+  /** Jobs of a lane behind a place, in order: at least one if there is any, then more while their payloads fit in `maxBytes`. */
+  page(lane: number, after: Pick<Place, 'due' | 'id'> | undefined, bounds: PageBounds): Maybe<readonly JobRow[]>
+  /** Those of the places that have a row. */
+  get(places: readonly Place[]): Maybe<readonly JobRow[]>
+  /** Jobs of the lanes below `lanes` whose ids are `id` or higher. */
+  since(id: number, lanes: number): Maybe<readonly JobRow[]>
+  /** Those of the jobs that there are, wherever they stand. */
+  find(ids: readonly number[]): Maybe<readonly JobRow[]>
+  /** How many jobs each lane has, and how many of them are due by then. Reads every row. */
+  count(nowMs: number): Maybe<readonly { readonly lane: number; readonly total: number; readonly due: number }[]>
+}

@@ -1,0 +1,95 @@
+import { ALL_RIGHTS, type Identity } from '../../packages/sdk/src/broker/machine.ts'
+import { QueueHome } from '../../packages/sdk/src/broker/queue-home.ts'
+import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
+import { decodeQueueRequest } from '../../packages/sdk/src/protocol/requests.ts'
+import type { QueueStores } from '../../packages/sdk/src/store/queue-store.suite.ts'
+import type { QueueCommit, QueueStore } from '../../packages/sdk/src/store/queue-store.ts'
+import { Gate } from '../support/held-store.ts'
+import { QUEUE, QueueClient } from '../support/queue-client.ts'
+
+export const ANA: Identity = { key: 'issuer ana', user: 'ana', rights: ALL_RIGHTS }
+
+/** One queue at home over a store of the kind that is tested, with a clock that the test turns and a process that it can kill. */
+export class QueueStage {
+  nowMs = 1_800_000_000_000
+  /** When the home wants to be told that it is `due`. */
+  readonly wakes: number[] = []
+  readonly failures: unknown[] = []
+  readonly clients: QueueClient[] = []
+  readonly commits = new Gate()
+  /** What was written, commit by commit. */
+  readonly written: QueueCommit[] = []
+  home: QueueHome
+  #store: QueueStore
+  readonly #stores: QueueStores
+  #epochs = 0
+
+  private constructor(stores: QueueStores, store: QueueStore) {
+    this.#stores = stores
+    this.#store = store
+    this.home = this.#start()
+  }
+
+  static async open(stores: QueueStores): Promise<QueueStage> {
+    return new QueueStage(stores, await stores.make())
+  }
+
+  #start(): QueueHome {
+    const store = this.#store
+    return new QueueHome({
+      queue: QUEUE,
+      store: {
+        load: (epoch) => store.load(epoch),
+        commit: (commit) => {
+          this.written.push(commit)
+          return this.commits.pass(() => store.commit(commit))
+        },
+        durable: () => store.durable(),
+        page: (...asked) => store.page(...asked),
+        get: (places) => store.get(places),
+        since: (id, lanes) => store.since(id, lanes),
+        find: (ids) => store.find(ids),
+        count: (nowMs) => store.count(nowMs),
+      },
+      decode: decodeQueueRequest,
+      now: () => this.nowMs,
+      newEpoch: () => makeEpoch(this.nowMs + ++this.#epochs, () => 0.5),
+      random: () => 0.5,
+      wakeAt: (at) => this.wakes.push(at),
+      onFailed: (error) => this.failures.push(error),
+    })
+  }
+
+  async connect({ identity = ANA, name = `client${this.clients.length}` } = {}): Promise<QueueClient> {
+    const client = new QueueClient(this.home, { state: { identity, greeted: false, workers: [] }, name })
+    this.clients.push(client)
+    await client.hello()
+    return client
+  }
+
+  /** The process dies, with whatever it held, and another one begins over what was kept. Its links are gone without a word. */
+  async restart(): Promise<void> {
+    this.#store = await this.#stores.reopen(this.#store)
+    this.home = this.#start()
+  }
+
+  /** The home loses its memory between two events while its links live on, as a Durable Object that hibernates. */
+  async hibernate(): Promise<void> {
+    await this.restart()
+    for (const client of this.clients) if (!client.closed) client.outlive(this.home)
+  }
+
+  /** Time passes, and the alarm rings. */
+  pass(ms: number): void {
+    this.nowMs += ms
+    this.home.due()
+  }
+
+  /** Rows, as SQLite counts them. */
+  get rows(): number {
+    return this.written.reduce(
+      (sum, { put, move, remove, facts }) => sum + put.length + move.length + remove.length + facts.length,
+      0,
+    )
+  }
+}

@@ -1,0 +1,672 @@
+import { describe, expect, it } from 'vitest'
+import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
+import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
+import type { QueueStores } from '../../packages/sdk/src/store/queue-store.suite.ts'
+import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
+import { ANA, QueueStage } from './queue-stage.ts'
+
+const TIMEOUT_MS = 30_000
+const GRACE_MS = LIMITS.workerGraceMs
+const upTo = (count: number, from = 1) => Array.from({ length: count }, (_, i) => from + i)
+
+/**
+ * What every home of a queue does, whatever keeps its rows. Told in frames, since that is all that a client sees of a home.
+ */
+export function queueSuite(name: string, stores: QueueStores): void {
+  const { within = (test: () => Promise<void>) => test() } = stores
+  const promise = (sentence: string, test: (stage: QueueStage) => Promise<void>) =>
+    it(sentence, { timeout: TIMEOUT_MS }, () => within(async () => test(await QueueStage.open(stores))))
+
+  describe(`${name}: a home of a queue`, () => {
+    describe('enqueueing', () => {
+      promise('gives each job an id, which counts from 1', async (stage) => {
+        const client = await stage.connect()
+
+        expect(await client.enqueue(['a', 'b'])).toEqual([{ fate: 'stored', first: 1, count: 2, offset: 1 }])
+        expect(await client.enqueue(['c'])).toEqual([{ fate: 'stored', first: 3, count: 1, offset: 3 }])
+      })
+
+      promise('answers when the jobs are durable, and not before', async (stage) => {
+        const client = await stage.connect()
+        stage.commits.hold()
+
+        const asked = client.enqueue(['a'])
+        await stage.commits.reached()
+
+        expect(client.frames.filter(({ id }) => id === 2)).toEqual([])
+        stage.commits.release()
+        expect(await asked).toHaveLength(1)
+      })
+
+      promise('recognises a repeat, also of what is done, and after a restart', async (stage) => {
+        const frame = { publisher: 'publisher_of_test', after: 0, first: 1 }
+        const client = await stage.connect()
+        await client.enqueueAs(frame, ['a', 'b'])
+        const { written } = stage
+        const before = written.length
+
+        const repeat = { fate: 'duplicate', first: 1, count: 2, offset: 1 }
+        expect(await client.enqueueAs(frame, ['a', 'b'])).toEqual([repeat])
+        expect(written).toHaveLength(before)
+        await client.work(2)
+        await client.settle({ ack: (await client.gets(2)).map(leaseOf) })
+        await stage.restart()
+
+        expect(await (await stage.connect()).enqueueAs(frame, ['a', 'b'])).toEqual([repeat])
+      })
+
+      promise('notices what is missing before a job', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'])
+
+        const late = client.enqueueAs({ publisher: 'publisher_client0', after: 5, first: 6 }, ['f'])
+
+        await expect(late).rejects.toMatchObject({ code: 'sequence_gap' })
+      })
+
+      promise('refuses one payload that cannot be stored, and takes those before it', async (stage) => {
+        const client = await stage.connect()
+
+        const fates = await client.enqueue(['a', '\ud800', 'c'])
+
+        expect(fates.map(({ fate, count }) => [fate, count])).toEqual([
+          ['stored', 1],
+          ['refused', 1],
+          ['unsent', 1],
+        ])
+      })
+
+      promise('never gives an id twice, also when every job is gone', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a', 'b', 'c'])
+        await client.ask('cancel', { ids: [1, 2, 3] })
+        await stage.restart()
+
+        const [fate] = await (await stage.connect({ name: 'other' })).enqueue(['d'])
+
+        expect(fate?.offset).toBe(4)
+      })
+    })
+
+    describe('taking jobs', () => {
+      promise('gives out the oldest first, as many as a worker wants to hold', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a', 'b', 'c'])
+
+        await client.work(2)
+        const taken = [...(await client.gets(2))]
+
+        expect(taken.map(({ data, attempt }) => [data, attempt])).toEqual([
+          ['a', 1],
+          ['b', 1],
+        ])
+        await client.settle({ ack: [leaseOf(taken[0] as Taken)] })
+        expect((await client.gets(3)).at(-1)).toMatchObject({ data: 'c' })
+      })
+
+      promise('leases a job that comes while a worker has room in the commit that stores it', async (stage) => {
+        const client = await stage.connect()
+        await client.work(10)
+        await client.counts()
+        const { written } = stage
+        written.length = 0
+
+        await client.enqueue(['a', 'b'])
+        await client.gets(2)
+
+        expect(written).toHaveLength(1)
+        expect(written[0]).toMatchObject({ put: [{ id: 1 }, { id: 2 }], facts: [['lease:0', expect.any(String)]] })
+      })
+
+      promise('gives nobody a job whose lease is not durable', async (stage) => {
+        const client = await stage.connect()
+        await client.work(10)
+        stage.commits.hold()
+
+        const enqueued = client.enqueue(['a'])
+        await stage.commits.reached()
+
+        expect(client.taken).toEqual([])
+        stage.commits.release()
+        await enqueued
+        await client.gets(1)
+      })
+
+      promise('has the higher priority go first', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['low', 'high', 'usual'], {}, [{ priority: 0 }, { priority: 9 }, null])
+
+        await client.work(3)
+
+        expect((await client.gets(3)).map(({ data }) => data)).toEqual(['high', 'usual', 'low'])
+      })
+
+      promise('keeps a delayed job until its time, and says when to be woken', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['later'], { delayMs: 5_000 })
+        await client.enqueue(['at'], { runAt: stage.nowMs + 3_000 })
+        await client.enqueue(['now'])
+        await client.work(10)
+        await client.gets(1)
+
+        expect(client.ids).toEqual([3])
+        expect(stage.wakes.at(-1)).toBe(stage.nowMs + 3_000)
+        stage.pass(3_000)
+        await client.gets(2)
+        stage.pass(2_000)
+        await client.gets(3)
+
+        expect(client.ids).toEqual([3, 2, 1])
+      })
+
+      promise('spreads jobs over the workers that have room', async (stage) => {
+        const [a, b] = [await stage.connect(), await stage.connect()]
+        await a.work(10)
+        await b.work(10)
+
+        await a.enqueue(upTo(10))
+        await Promise.all([a.gets(5), b.gets(5)])
+
+        expect([...a.ids, ...b.ids].toSorted((x, y) => x - y)).toEqual(upTo(10))
+      })
+
+      promise('gives no job to a worker that wants none any more', async (stage) => {
+        const client = await stage.connect()
+        await client.work(5)
+        await client.work(0)
+
+        await client.enqueue(['a'])
+
+        expect(await client.counts()).toMatchObject({ ready: 1, active: 0 })
+      })
+
+      promise('buries a job that was not begun in its time', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['old'], { ttlMs: 1_000 })
+        stage.pass(1_000)
+
+        await client.work(1)
+        await client.enqueue(['new'])
+        await client.gets(1)
+
+        expect(client.taken).toMatchObject([{ data: 'new' }])
+        expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, error: 'expired' }])
+      })
+
+      promise('goes through a backlog that is longer than what it keeps at hand', async (stage) => {
+        const client = await stage.connect()
+        const count = 2 * LIMITS.laneJobs + 500
+        for (let first = 1; first <= count; first += 500) await client.enqueue(upTo(500, first))
+
+        await client.work(500)
+        for (let done = 0; done < count; done += 500) {
+          const taken = (await client.gets(done + 500)).slice(done)
+          await client.settle({ ack: taken.map(leaseOf) })
+        }
+
+        expect(client.ids).toEqual(upTo(count))
+        expect(await client.counts()).toMatchObject({ ready: 0, active: 0 })
+      })
+    })
+
+    describe('what becomes of a job', () => {
+      const holding = async (stage: QueueStage, options = {}): Promise<readonly [QueueClient, Taken]> => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], options)
+        await client.work(1)
+        const [job] = await client.gets(1)
+        return [client, job as Taken]
+      }
+
+      promise('acked, it is gone for good', async (stage) => {
+        const [client, job] = await holding(stage)
+
+        expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [] })
+        await stage.restart()
+        const other = await stage.connect()
+        await other.work(1)
+
+        expect(await other.counts()).toMatchObject({ ready: 0, active: 0, retrying: 0, dead: 0 })
+      })
+
+      promise('an ack counts once', async (stage) => {
+        const [client, job] = await holding(stage)
+        await client.settle({ ack: [leaseOf(job)] })
+
+        expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+      })
+
+      promise('is answered as acked only when that is durable', async (stage) => {
+        const [client, job] = await holding(stage)
+        stage.commits.hold()
+
+        const settled = client.settle({ ack: [leaseOf(job)] })
+        await stage.commits.reached()
+        await stage.restart()
+        stage.commits.release()
+
+        await expect(Promise.race([settled, Promise.resolve('open')])).resolves.toBe('open')
+      })
+
+      promise('failed, it is tried again after a while that grows', async (stage) => {
+        const backoff = { type: 'exponential', initialMs: 1_000, factor: 3, maxMs: 5_000, jitter: 0 } as const
+        const [client] = await holding(stage, { attempts: 4, backoff })
+
+        for (const [attempt, delayMs] of [
+          [1, 1_000],
+          [2, 3_000],
+          [3, 5_000],
+        ] as const) {
+          const job = client.taken.at(-1) as Taken
+          expect(job.attempt).toBe(attempt)
+          await client.settle({ retry: [{ lease: leaseOf(job), error: `failed ${attempt}` }] })
+          stage.pass(delayMs - 1)
+          expect(await client.counts()).toMatchObject({ retrying: 1, active: 0 })
+          stage.pass(1)
+          await client.gets(attempt + 1)
+        }
+        await client.settle({ retry: [{ lease: leaseOf(client.taken.at(-1) as Taken), error: 'failed 4' }] })
+
+        expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, attempt: 4, error: 'failed 4' }])
+      })
+
+      promise('failed, chance shortens its wait', async (stage) => {
+        const backoff = { type: 'fixed', initialMs: 1_000, factor: 1, maxMs: 1_000, jitter: 1 } as const
+        const [client, job] = await holding(stage, { backoff })
+        await client.enqueue(['b', 'c'], { backoff })
+        await client.work(3)
+        await client.gets(3)
+
+        const failed = [job, ...client.taken.slice(1)]
+        await client.settle({ retry: failed.map((one) => ({ lease: leaseOf(one), error: '' })) })
+
+        const waits = (await client.list('retrying')).jobs.map(({ dueAt }) => dueAt - stage.nowMs)
+        expect(new Set(waits).size).toBe(3)
+        expect(waits.every((ms) => ms >= 0 && ms <= 1_000)).toBe(true)
+      })
+
+      promise('failed for good, it is dead at once', async (stage) => {
+        const [client, job] = await holding(stage)
+
+        await client.settle({ retry: [{ lease: leaseOf(job), error: 'no such address', dead: true }] })
+
+        const { jobs, messages } = await client.list('dead')
+        expect([jobs, messages]).toMatchObject([[{ id: 1, error: 'no such address' }], ['a']])
+      })
+
+      promise('dead, it can be driven again, with all its attempts', async (stage) => {
+        const [client, job] = await holding(stage, { attempts: 1 })
+        await client.settle({ retry: [{ lease: leaseOf(job), error: '' }] })
+        await stage.restart()
+        const other = await stage.connect()
+
+        expect(await other.ask('redrive', {})).toEqual({ redriven: 1, more: true })
+        expect(await other.ask('redrive', {})).toEqual({ redriven: 0, more: false })
+        await other.work(1)
+
+        expect(await other.gets(1)).toMatchObject([{ id: 1, data: 'a', attempt: 1 }])
+      })
+
+      promise('released, it goes back to its place, as if nobody had had it', async (stage) => {
+        const [client, job] = await holding(stage)
+        await client.enqueue(['b'])
+        await client.work(0)
+
+        await client.settle({ release: [leaseOf(job)] })
+        await client.work(2)
+        await client.gets(3)
+
+        expect(client.taken.slice(1)).toMatchObject([
+          { id: 1, attempt: 1 },
+          { id: 2, attempt: 1 },
+        ])
+      })
+
+      promise('snoozed, it comes back later and has used no attempt', async (stage) => {
+        const [client, job] = await holding(stage)
+
+        await client.settle({ snooze: [{ lease: leaseOf(job), ms: 9_000 }] })
+        expect(await client.counts()).toMatchObject({ scheduled: 1 })
+        stage.pass(9_000)
+
+        expect((await client.gets(2)).at(-1)).toMatchObject({ id: 1, attempt: 1 })
+      })
+
+      promise('cancelled while it waits, it is gone; while it runs, its worker is told', async (stage) => {
+        const [client, job] = await holding(stage)
+        await client.enqueue(['b'])
+
+        expect(await client.ask('cancel', { ids: [1, 2, 99] })).toEqual({ cancelled: 2 })
+
+        expect(client.lost).toMatchObject([{ leases: [leaseOf(job)], reason: 'cancelled' }])
+        expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+        expect(await client.counts()).toMatchObject({ ready: 0, active: 0 })
+      })
+    })
+
+    describe('leases', () => {
+      const two = async (stage: QueueStage, leaseMs = 60_000): Promise<readonly [QueueClient, QueueClient, Taken]> => {
+        const [first, second] = [await stage.connect(), await stage.connect()]
+        await first.enqueue(['a'])
+        await first.work(1, { leaseMs })
+        const [job] = await first.gets(1)
+        await first.work(0, { leaseMs })
+        await second.work(1)
+        return [first, second, job as Taken]
+      }
+
+      promise('end at their time: the worker is told, and another one gets the job', async (stage) => {
+        const [first, second, job] = await two(stage)
+
+        expect(stage.wakes.at(-1)).toBe(job.untilMs)
+        stage.pass(60_000)
+        const [again] = await second.gets(1)
+
+        expect(first.lost).toMatchObject([{ leases: [leaseOf(job)], reason: 'deadline' }])
+        expect(again).toMatchObject({ id: 1, attempt: 2 })
+        expect(again?.token).toBeGreaterThan(job.token)
+      })
+
+      promise('are fenced: who lost one cannot finish the job', async (stage) => {
+        const [first, second, job] = await two(stage)
+        stage.pass(60_000)
+        const [again] = await second.gets(1)
+        const lease = leaseOf(job)
+
+        const stale = [lease]
+        expect(await first.settle({ ack: stale })).toEqual({ stale })
+        expect(await first.settle({ retry: [{ lease, error: '' }] })).toEqual({ stale })
+        expect(await first.settle({ release: stale })).toEqual({ stale })
+        expect(await first.settle({ extend: [{ lease }] })).toEqual({ stale })
+        expect(await second.settle({ ack: [leaseOf(again as Taken)] })).toEqual({ stale: [] })
+      })
+
+      promise('an ack that is late counts while nobody else was given the job', async (stage) => {
+        const [first, second, job] = await two(stage)
+        await second.work(0)
+        stage.pass(60_000)
+        expect(await first.counts()).toMatchObject({ ready: 1, active: 0 })
+
+        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [] })
+
+        await second.work(1)
+        expect(await second.counts()).toMatchObject({ ready: 0, active: 0 })
+      })
+
+      promise('are settled by nobody else', async (stage) => {
+        const [, second, job] = await two(stage)
+
+        expect(await second.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+      })
+
+      promise('can be made longer, which a restart does not forget', async (stage) => {
+        const [first, , job] = await two(stage)
+        stage.pass(50_000)
+
+        await first.settle({ extend: [{ lease: leaseOf(job), ms: 90_000 }] })
+        await stage.hibernate()
+        stage.pass(60_000)
+
+        expect(await first.counts()).toMatchObject({ active: 1 })
+        stage.pass(30_000)
+        expect(await first.counts()).toMatchObject({ active: 1, ready: 0 })
+        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+      })
+
+      promise('outlive a lost connection for a while, in which the worker may come back', async (stage) => {
+        const [first, second, job] = await two(stage)
+        first.leave()
+        stage.pass(GRACE_MS - 1)
+        const back = await stage.connect({ name: first.name })
+
+        expect(await back.work(0, { holding: [leaseOf(job)] })).toMatchObject({ lost: [] })
+        stage.pass(GRACE_MS)
+
+        expect(await back.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [] })
+        expect(second.taken).toEqual([])
+      })
+
+      promise('end with that while, and who comes back later is told', async (stage) => {
+        const [first, second, job] = await two(stage)
+        first.leave()
+        expect(stage.wakes.at(-1)).toBe(stage.nowMs + GRACE_MS)
+        stage.pass(GRACE_MS)
+        await second.gets(1)
+        const back = await stage.connect({ name: first.name })
+
+        expect(await back.work(1, { holding: [leaseOf(job)] })).toMatchObject({ lost: [leaseOf(job)] })
+      })
+
+      promise('that a worker does not know of go back at once', async (stage) => {
+        const [first, second] = await two(stage)
+        first.leave()
+        const back = await stage.connect({ name: first.name })
+
+        await back.work(0, { holding: [] })
+
+        expect(await second.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
+      })
+
+      promise('outlive the home', async (stage) => {
+        const [first, second, job] = await two(stage)
+        await stage.hibernate()
+        await first.counts()
+
+        expect(second.taken).toEqual([])
+        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [] })
+      })
+
+      promise('of workers that are gone end after a restart, too', async (stage) => {
+        await two(stage)
+        await stage.restart()
+        const other = await stage.connect({ name: 'other' })
+        await other.work(1)
+        expect(other.taken).toEqual([])
+
+        stage.pass(GRACE_MS)
+
+        expect(await other.gets(1)).toMatchObject([{ id: 1, attempt: 2 }])
+      })
+
+      promise('rise, also over a restart', async (stage) => {
+        const [first, , job] = await two(stage)
+        await first.settle({ ack: [leaseOf(job)] })
+        await stage.restart()
+        const other = await stage.connect()
+        await other.enqueue(['b'])
+
+        await other.work(1)
+
+        expect((await other.gets(1))[0]?.token).toBeGreaterThan(job.token)
+      })
+
+      promise('that were given up are not taken for live ones by a home that wakes', async (stage) => {
+        const [first, second, job] = await two(stage)
+        stage.pass(60_000)
+        const [again] = await second.gets(1)
+        await second.settle({ release: [leaseOf(again as Taken)] })
+        await second.gets(2)
+        await stage.hibernate()
+
+        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+        expect(await second.settle({ ack: [leaseOf(second.taken[1] as Taken)] })).toEqual({ stale: [] })
+      })
+
+      promise('of a job that kills its workers are not given for ever', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['bomb'])
+        await client.work(1, { leaseMs: 1_000 })
+        for (let loss = 1; loss <= LIMITS.jobLosses + 1; loss++) {
+          await client.gets(loss)
+          stage.pass(1_000)
+        }
+
+        expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, attempt: 0, losses: LIMITS.jobLosses + 1 }])
+      })
+
+      promise('end although the alarm was lost, with whatever comes next', async (stage) => {
+        const [first, second, job] = await two(stage)
+        stage.nowMs += 60_000
+
+        await first.counts()
+
+        expect(await second.gets(1)).toMatchObject([{ id: 1 }])
+        expect(first.lost).toMatchObject([{ leases: [leaseOf(job)] }])
+      })
+    })
+
+    describe('managing', () => {
+      promise('counts jobs by what they wait for', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(upTo(5))
+        await client.enqueue(['later'], { delayMs: 1_000 })
+        await client.work(2)
+        const taken = await client.gets(2)
+        await client.work(1)
+        await client.settle({ retry: [{ lease: leaseOf(taken[0] as Taken), error: '' }] })
+
+        const counts = { ready: 3, scheduled: 1, retrying: 1, active: 1, dead: 0, paused: false }
+        expect(await client.counts()).toEqual(counts)
+        stage.pass(1_000)
+
+        expect(await client.counts()).toEqual({ ...counts, ready: 5, scheduled: 0, retrying: 0 })
+      })
+
+      promise('pauses and goes on, which a restart does not forget', async (stage) => {
+        const client = await stage.connect()
+        await client.work(5)
+        await client.ask('pause', { paused: true })
+        await client.enqueue(['a'])
+        await stage.hibernate()
+
+        expect(await client.counts()).toMatchObject({ ready: 1, active: 0, paused: true })
+        await client.ask('pause', { paused: false })
+
+        await client.gets(1)
+      })
+
+      promise('lists jobs page by page, in their order, those that are held left out', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(upTo(5), {}, [null, null, { priority: 9 }, null, null])
+        await client.work(1)
+        await client.gets(1)
+        await client.work(0)
+
+        const first = await client.list('ready', { limit: 2 })
+        const second = await client.list('ready', { limit: 2, after: first.next })
+        const third = await client.list('ready', { limit: 2, after: second.next })
+
+        const pages = [first, second, third].map(({ jobs }) => jobs.map(({ id }) => id))
+        expect(pages).toEqual([[], [1, 2], [4, 5]])
+        expect(third.messages).toEqual([4, 5])
+      })
+    })
+
+    describe('rights', () => {
+      const as = (...rights: (keyof typeof RIGHTS)[]) => ({
+        identity: { ...ANA, rights: rights.reduce((mask, right) => mask | RIGHTS[right], 0) },
+      })
+      const refused = { code: 'forbidden' }
+
+      promise('each method asks for its own', async (stage) => {
+        const viewer = await stage.connect(as('view'))
+        const worker = await stage.connect(as('work'))
+
+        await expect(viewer.enqueue(['a'])).rejects.toMatchObject(refused)
+        await expect(viewer.work(1)).rejects.toMatchObject(refused)
+        await expect(viewer.settle({})).rejects.toMatchObject(refused)
+        for (const [method, params] of [
+          ['redrive', {}],
+          ['cancel', { ids: [] }],
+          ['pause', { paused: true }],
+        ] as const)
+          await expect(viewer.ask(method, params)).rejects.toMatchObject(refused)
+        await expect(worker.counts()).rejects.toMatchObject(refused)
+        await expect(worker.list('ready')).rejects.toMatchObject(refused)
+        expect(stage.written).toEqual([])
+      })
+
+      promise('payloads are shown to who may peek', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['secret'])
+        const viewer = await stage.connect(as('view'))
+        const peeker = await stage.connect(as('view', 'peek'))
+
+        expect(await viewer.list('ready')).toMatchObject({ jobs: [{ id: 1 }], messages: [null] })
+        expect(await peeker.list('ready')).toMatchObject({ jobs: [{ id: 1 }], messages: ['secret'] })
+      })
+
+      promise('who may not work any more gets no other job', async (stage) => {
+        const client = await stage.connect()
+        await client.work(5)
+
+        stage.home.judge(1, { ...ANA, rights: RIGHTS.enqueue })
+
+        expect(client.closed).toMatchObject({ code: 4403, reason: 'access_changed' })
+      })
+
+      promise('another queue is not served', async (stage) => {
+        const client = await stage.connect()
+
+        await expect(client.ask('counts', { queue: 'mail/in' })).rejects.toMatchObject({ code: 'wrong_queue' })
+      })
+    })
+
+    describe('rows', () => {
+      promise('2.3 a job at most from end to end, with leases of 10', async (stage) => {
+        const client = await stage.connect()
+        const count = 200
+        for (const n of upTo(count)) await client.enqueue([n])
+        await client.work(10)
+
+        for (let done = 0; done < count; done += 10) {
+          const taken = (await client.gets(done + 10)).slice(done)
+          await client.settle({ ack: taken.map(leaseOf) })
+        }
+
+        expect(stage.rows / count).toBeLessThanOrEqual(2.3)
+        expect(await client.counts()).toMatchObject({ ready: 0, active: 0 })
+      })
+
+      promise('none for repeats, for time that passes, and for a job that is given back', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['later'], { delayMs: 100 })
+        await client.work(1)
+        stage.pass(100)
+        const [job] = await client.gets(1)
+        await client.work(0)
+        const rows = stage.rows
+
+        await client.enqueueAs({ publisher: 'publisher_client0', after: 0, first: 1 }, ['later'])
+        await client.settle({ release: [leaseOf(job as Taken)] })
+        stage.pass(1_000)
+
+        expect(stage.rows).toBe(rows)
+      })
+
+      promise('one for a pause, however many jobs wait', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(upTo(100))
+        const rows = stage.rows
+
+        await client.ask('pause', { paused: true })
+
+        expect(stage.rows).toBe(rows + 1)
+      })
+    })
+
+    describe('failing', () => {
+      promise('of a commit closes every link, and what was acked is there', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'])
+        stage.commits.failNext(new Error('disk'))
+
+        await expect(client.enqueue(['b'])).rejects.toThrow('commit_failed')
+
+        expect(client.closed).toMatchObject({ code: 4008 })
+        const other = await stage.connect()
+        expect(await other.counts()).toMatchObject({ ready: 1 })
+      })
+    })
+  })
+}

@@ -1,0 +1,4 @@
+import { MemoryQueueStore } from '../../packages/sdk/src/store/memory-queue.ts'
+import { queueSuite } from './queue.suite.ts'
+
+queueSuite('memory', { make: () => new MemoryQueueStore(), reopen: (store) => store })
