@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { TAB_MUTANTS } from '../test/sim/browser/mutants.ts'
 import { MUTANTS } from '../test/sim/mutants.ts'
+import { QUEUE_MUTANTS } from '../test/sim/queue/mutants.ts'
 import { INVARIANTS } from '../test/support/checker/invariants.ts'
 import { table } from './docs-source.mjs'
 import { inRoot } from './project.mjs'
@@ -73,7 +74,9 @@ export function faults() {
 }
 
 export function plantedBugs() {
-  return [...MUTANTS, ...TAB_MUTANTS].map(({ name, file }) => `- ${name} (\`${file.split('/').at(-1)}\`)`).join('\n')
+  return [...MUTANTS, ...TAB_MUTANTS, ...QUEUE_MUTANTS]
+    .map(({ name, file }) => `- ${name} (\`${file.split('/').at(-1)}\`)`)
+    .join('\n')
 }
 
 export function hostile() {

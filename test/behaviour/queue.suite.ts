@@ -447,6 +447,17 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await second.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
       })
 
+      promise('are given again to a worker that comes back with empty hands', async (stage) => {
+        const [first, second] = await two(stage)
+        await second.work(0)
+        first.leave()
+        const back = await stage.connect({ name: first.name })
+
+        await back.work(1, { holding: [] })
+
+        expect(await back.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
+      })
+
       promise('outlive the home', async (stage) => {
         const [first, second, job] = await two(stage)
         await stage.hibernate()
@@ -480,16 +491,26 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await other.gets(1))[0]?.token).toBeGreaterThan(job.token)
       })
 
-      promise('that were given up are not taken for live ones by a home that wakes', async (stage) => {
-        const [first, second, job] = await two(stage)
+      promise('that were lost are not taken for live ones by a home that wakes', async (stage) => {
+        const [first, second] = [await stage.connect(), await stage.connect()]
+        await first.enqueue(['a', 'b'])
+        await first.work(2)
+        const [lost, kept] = (await first.gets(2)) as [Taken, Taken]
+        await first.settle({ extend: [{ lease: leaseOf(kept), ms: 600_000 }] })
+        await first.work(0)
+        await second.work(1)
         stage.pass(60_000)
         const [again] = await second.gets(1)
+        await second.work(0)
+        // It goes back, and where its lease was written another one is now.
         await second.settle({ release: [leaseOf(again as Taken)] })
+        await second.enqueue(['urgent'], { priority: 9 })
+        await second.work(1)
         await second.gets(2)
         await stage.hibernate()
 
-        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
-        expect(await second.settle({ ack: [leaseOf(second.taken[1] as Taken)] })).toEqual({ stale: [] })
+        expect(await first.settle({ ack: [leaseOf(lost)] })).toEqual({ stale: [leaseOf(lost)] })
+        expect(await first.settle({ ack: [leaseOf(kept)] })).toEqual({ stale: [] })
       })
 
       promise('of a job that kills its workers are not given for ever', async (stage) => {

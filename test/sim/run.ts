@@ -6,13 +6,18 @@ import { setFlagsFromString } from 'node:v8'
 import { simulateTabs, TAB_KINDS } from './browser/tabs.ts'
 import { type Campaign, campaign, hashOf, succeeded, tellCampaign } from './campaign.ts'
 import { KINDS } from './kinds.ts'
+import { QUEUE_KINDS, simulateQueue } from './queue/world.ts'
 import { simulate } from './world.ts'
 
 /**
  * `npm run sim -- --seeds 1000 --seed 1`: a campaign; with `--out FILE`, its figures as JSON. With `--trace`, the history of one seed,
  * event by event as it happens.
  */
-const WORLDS = { core: { simulate, kinds: KINDS }, tabs: { simulate: simulateTabs, kinds: TAB_KINDS } }
+const WORLDS = {
+  core: { simulate, kinds: KINDS },
+  tabs: { simulate: simulateTabs, kinds: TAB_KINDS },
+  queue: { simulate: simulateQueue, kinds: QUEUE_KINDS },
+}
 
 // Histories are short-lived: with room for some of them, most of what they leave never reaches the slow collector.
 setFlagsFromString('--max-semi-space-size=32')

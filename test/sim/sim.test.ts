@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { campaign, hashOf } from './campaign.ts'
 import { KINDS } from './kinds.ts'
-import { MUTANTS, type Mutant } from './mutants.ts'
+import { MUTANTS } from './mutants.ts'
+import { firstCaught, PATIENCE, plant } from './plant.ts'
 import { REGRESSIONS } from './regressions.ts'
 import { simulate } from './world.ts'
 
@@ -15,9 +15,6 @@ import { simulate } from './world.ts'
 const SEEDS = 3_000
 /** So many histories are run twice, in this process and in another one. */
 const TWICE = 50
-/** A planted bug must be caught within this many histories. */
-const PATIENCE = 200
-const ROOT = resolve(import.meta.dirname, '../..')
 const NODE_ARGS = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning']
 
 describe('simulated histories', () => {
@@ -59,48 +56,9 @@ describe('planted bugs', () => {
 
   for (const mutant of MUTANTS) {
     it(`catches: ${mutant.name}`, async () => {
-      const simulateMutant = await plant(mutant, folder)
+      const simulateMutant = await plant(mutant, { folder, world: 'world.ts', simulate: 'simulate' })
 
       expect(firstCaught(simulateMutant)).toBeLessThanOrEqual(PATIENCE)
     }, 120_000)
   }
 })
-
-function firstCaught(simulateMutant: typeof simulate): number {
-  for (let seed = 1; seed <= PATIENCE; seed++) {
-    try {
-      if (simulateMutant(seed).verdict.violations.size > 0) return seed
-    } catch {
-      // An assertion of our own, or a client that cannot go on, is a catch as well.
-      return seed
-    }
-  }
-  return Number.POSITIVE_INFINITY
-}
-
-/** The simulation with one bug in it, built from the real sources. */
-async function plant({ name, file, edits }: Mutant, folder: string): Promise<typeof simulate> {
-  const path = join(ROOT, file)
-  let source = await readFile(path, 'utf8')
-  for (const [find, bug] of edits) {
-    if (source.split(find).length !== 2)
-      throw new Error(`The mutant "${name}" no longer fits ${file}: find its line again`)
-    source = source.replace(find, () => bug)
-  }
-  const outfile = join(folder, `${name.replaceAll(' ', '-')}.mjs`)
-  await build({
-    entryPoints: [join(import.meta.dirname, 'world.ts')],
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    outfile,
-    plugins: [
-      {
-        name: 'plant',
-        setup: ({ onLoad }) =>
-          onLoad({ filter: /\.ts$/ }, (load) => (load.path === path ? { contents: source, loader: 'ts' } : undefined)),
-      },
-    ],
-  })
-  return ((await import(/* @vite-ignore */ outfile)) as { simulate: typeof simulate }).simulate
-}

@@ -61,7 +61,7 @@ interface Question {
 }
 
 const NEVER = Number.POSITIVE_INFINITY
-const PAGE = { maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes }
+const lanePage = () => ({ maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes })
 
 /**
  * The home of one queue: takes jobs in, gives them to workers, one lease at a time, and hears what became of them. At most one commit is
@@ -354,7 +354,7 @@ export class Queue {
   #refill(lane: Lane): void {
     this.#refilling = true
     this.#questions.push({
-      query: { what: 'page', lane: lane.number, after: lane.horizon, bounds: PAGE },
+      query: { what: 'page', lane: lane.number, after: lane.horizon, bounds: lanePage() },
       use: (rows) => {
         this.#refilling = false
         this.#jobs.refill(lane, rows)
@@ -377,8 +377,8 @@ export class Queue {
     const others = this.#workersOf(link).filter((one) => one.name !== name)
     if (others.length >= LIMITS.workersPerLink) return answerError(link, id, fault('too_many_workers'))
     const worker = this.#worker(identity, name, nowMs)
-    const lost = holding ? this.#reconcile(worker, holding) : []
     Object.assign(worker, { link, capacity, leaseMs })
+    const lost = holding ? this.#reconcile(worker, holding) : []
     return [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
   }
 
@@ -529,7 +529,7 @@ export class Queue {
     if ('code' in may) return answerError(link, id, may)
     const query: QueueQuery = ids
       ? { what: 'find', ids }
-      : { what: 'page', lane: LANES.dead, after: undefined, bounds: PAGE }
+      : { what: 'page', lane: LANES.dead, after: undefined, bounds: lanePage() }
     return this.#later(link, query, (rows) => {
       const redriven = rows.filter((row) => this.#jobs.redrive(may, row)).length
       return this.#reply(link, id, { redriven, more: ids === undefined && rows.length > 0 })

@@ -1,0 +1,249 @@
+import { encodeRequest, type Frame } from '../../../packages/sdk/src/protocol/codec.ts'
+import type { PublishResult } from '../../../packages/sdk/src/protocol/frames/publish.ts'
+import type {
+  JobOptions,
+  JobsParams,
+  Lease,
+  LostParams,
+  SettleParams,
+  WorkResult,
+} from '../../../packages/sdk/src/protocol/frames/queue.ts'
+import { encodeEnqueue } from '../../support/queue-client.ts'
+import { QUEUE, Wire } from './server.ts'
+import type { QueueWorld } from './world.ts'
+
+const BACKOFF = { type: 'exponential', initialMs: 200, factor: 2, maxMs: 3_000, jitter: 0.5 } as const
+
+/** Whoever comes back after a while when its link is lost. */
+abstract class Actor {
+  protected readonly world: QueueWorld
+  protected wire: Wire | undefined
+  #lastRequest = 0
+  protected readonly answers = new Map<number, (result: unknown) => void>()
+  stopped = false
+
+  constructor(world: QueueWorld) {
+    this.world = world
+    world.clock.in(world.random.next() * 500, () => this.connect())
+  }
+
+  get connected(): boolean {
+    return this.wire?.open === true
+  }
+
+  cut(): void {
+    if (!this.connected) return
+    this.world.fault('cut')
+    this.wire?.cut()
+  }
+
+  connect(): void {
+    if (this.stopped || this.connected) return
+    this.answers.clear()
+    const wire: Wire = new Wire(this.world, {
+      heard: (frame) => {
+        if (this.wire === wire && !this.stopped) this.#heard(frame)
+      },
+      lost: () => {
+        if (this.wire === wire) this.world.clock.in(this.world.random.next() * 1_000, () => this.connect())
+      },
+    })
+    this.wire = wire
+    this.ask('hello', { versions: [1] }, () => {})
+    this.greet()
+  }
+
+  protected ask(method: string, params: object, then: (result: unknown) => void): void {
+    const id = this.expect(then)
+    this.wire?.send(encodeRequest(id, method, { queue: QUEUE, ...params }))
+  }
+
+  protected expect(then: (result: unknown) => void): number {
+    this.answers.set(++this.#lastRequest, then)
+    return this.#lastRequest
+  }
+
+  #heard(frame: Frame): void {
+    if (typeof frame.id === 'number') {
+      const then = this.answers.get(frame.id)
+      this.answers.delete(frame.id)
+      if (frame.result) then?.(frame.result)
+    } else this.told(frame)
+  }
+
+  protected abstract greet(): void
+  protected told(_: Frame): void {}
+}
+
+/** Adds jobs, and sends again what was not answered. */
+export class Enqueuer extends Actor {
+  readonly #publisher: string
+  readonly #unacked: { sequence: number; job: string; options: JobOptions }[] = []
+  #sequence = 0
+  #settled = 0
+
+  constructor(world: QueueWorld, name: string) {
+    super(world)
+    this.#publisher = `publisher-${name}`
+  }
+
+  get idle(): boolean {
+    return this.#unacked.length === 0
+  }
+
+  add(job: string): void {
+    const { random, swarm } = this.world
+    const options: JobOptions = {
+      attempts: random.pick([1, 3, 100]),
+      backoff: BACKOFF,
+      ...(random.chance(swarm.delayedJobs) && { delayMs: random.between(1, 8_000) }),
+      ...(random.chance(0.3) && { priority: random.between(0, 9) }),
+    }
+    this.#unacked.push({ sequence: ++this.#sequence, job, options })
+    if (this.connected) this.#send(this.#unacked.slice(-1), this.#sequence - 1)
+  }
+
+  protected override greet(): void {
+    // All at once, or one by one.
+    if (this.world.random.chance(0.5)) this.#send(this.#unacked, this.#settled)
+    else
+      for (const [i, one] of this.#unacked.entries()) this.#send([one], this.#unacked[i - 1]?.sequence ?? this.#settled)
+  }
+
+  #send(batch: readonly { sequence: number; job: string; options: JobOptions }[], after: number): void {
+    const first = batch[0]?.sequence
+    if (first === undefined) return
+    const id = this.expect((result) => this.#answered(result as PublishResult))
+    const params = { queue: QUEUE, publisher: this.#publisher, after, first, each: batch.map(({ options }) => options) }
+    const bodies = batch.map(({ job }) => JSON.stringify(job))
+    this.wire?.send(encodeEnqueue(id, params, bodies))
+  }
+
+  #answered({ fates }: PublishResult): void {
+    for (const { fate, first, count } of fates) {
+      if (fate === 'duplicate') this.world.count('repeat')
+      for (let sequence = first; sequence < first + count; sequence++) {
+        const index = this.#unacked.findIndex((one) => one.sequence === sequence)
+        if (index === -1) continue
+        const [one] = this.#unacked.splice(index, 1)
+        this.#settled = Math.max(this.#settled, sequence)
+        if (one) this.world.server.truth.enqueued(one.job)
+      }
+    }
+  }
+}
+
+interface Task {
+  readonly id: number
+  readonly token: number
+  /** What it will say, once it is known. */
+  outcome: Omit<SettleParams, 'queue'> | undefined
+  abandoned: boolean
+}
+
+/** Takes jobs and works on them, in all the ways in which workers do and do not. */
+export class SimWorker extends Actor {
+  readonly name: string
+  readonly #tasks = new Map<string, Task>()
+  #frozenUntil = 0
+
+  constructor(world: QueueWorld, name: string) {
+    super(world)
+    this.name = `worker-${name}`
+  }
+
+  /** The process is gone with all it had. */
+  kill(): void {
+    this.world.fault('worker killed')
+    this.stopped = true
+    this.wire?.cut()
+    this.#tasks.clear()
+  }
+
+  /** It stands still, and goes on later as if nothing had happened. */
+  freeze(ms: number): void {
+    this.world.fault('worker frozen')
+    this.#frozenUntil = this.world.clock.now + ms
+  }
+
+  protected override greet(): void {
+    const { capacity, leaseMs } = this.world.swarm
+    const holding = [...this.#tasks.values()].map(({ id, token }): Lease => [id, token])
+    this.ask('work', { worker: this.name, capacity, leaseMs, holding }, (result) => {
+      for (const lease of (result as WorkResult).lost) this.#lose(lease)
+    })
+    for (const task of this.#tasks.values()) if (task.outcome) this.#say(task)
+  }
+
+  protected override told({ method, params }: Frame): void {
+    if (method === 'jobs') {
+      const { token, jobs } = params as JobsParams
+      for (const [id] of jobs) this.#begin({ id, token, outcome: undefined, abandoned: false })
+    } else if (method === 'lost') for (const lease of (params as LostParams).leases) this.#lose(lease)
+  }
+
+  #lose([id, token]: Lease): void {
+    const task = this.#tasks.get(`${id} ${token}`)
+    if (!task) return
+    this.world.count('told that a lease was lost')
+    // Some handlers do not listen, and ack all the same.
+    if (this.world.chance(this.world.swarm.stubborn)) return
+    task.abandoned = true
+    this.#tasks.delete(`${id} ${token}`)
+  }
+
+  #begin(task: Task): void {
+    const { clock, random, swarm } = this.world
+    this.#tasks.set(`${task.id} ${task.token}`, task)
+    if (this.world.chance(swarm.silent)) {
+      this.world.fault('handler never ends')
+      return
+    }
+    const slow = this.world.chance(swarm.slow)
+    if (slow) this.world.fault('handler slower than its lease')
+    const ms = slow
+      ? swarm.leaseMs * (1 + 2 * random.next())
+      : random.next() * Math.min(swarm.handleMs, swarm.leaseMs / 2)
+    if (this.world.chance(swarm.extending))
+      clock.in(ms / 2, () => this.#settle({ extend: [{ lease: [task.id, task.token], ms: swarm.leaseMs }] }))
+    clock.in(ms, () => this.#end(task))
+  }
+
+  #end(task: Task): void {
+    const { clock, swarm } = this.world
+    if (this.stopped || task.abandoned) return
+    if (clock.now < this.#frozenUntil) {
+      clock.at(this.#frozenUntil, () => this.#end(task))
+      return
+    }
+    const lease: Lease = [task.id, task.token]
+    if (this.world.chance(swarm.failing)) task.outcome = { retry: [{ lease, error: 'failed' }] }
+    else if (this.world.chance(swarm.releasing)) task.outcome = { release: [lease] }
+    else if (this.world.chance(swarm.snoozing)) task.outcome = { snooze: [{ lease, ms: 500 }] }
+    else task.outcome = { ack: [lease] }
+    this.#say(task)
+  }
+
+  /** Until it is answered it is said again on every link. */
+  #say(task: Task): void {
+    if (!this.connected) return
+    this.ask('settle', task.outcome as object, () => this.#tasks.delete(`${task.id} ${task.token}`))
+  }
+
+  #settle(params: Omit<SettleParams, 'queue'>): void {
+    if (this.connected && !this.stopped) this.ask('settle', params, () => {})
+  }
+
+  pause(paused: boolean): void {
+    if (!this.connected) return
+    this.world.count(paused ? 'paused' : 'went on')
+    this.ask('pause', { paused }, () => {})
+  }
+
+  redrive(): void {
+    if (!this.connected) return
+    this.ask('redrive', {}, (result) => {
+      if ((result as { redriven: number }).redriven > 0) this.world.count('redriven')
+    })
+  }
+}

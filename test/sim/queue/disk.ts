@@ -1,0 +1,137 @@
+import { CLAIMABLE, LANES } from '../../../packages/sdk/src/broker/job.ts'
+import { MemoryQueueStore } from '../../../packages/sdk/src/store/memory-queue.ts'
+import type { JobRow, QueueCommit, QueueStore } from '../../../packages/sdk/src/store/queue-store.ts'
+import { Later } from '../later.ts'
+import type { QueueWorld } from './world.ts'
+
+/** As on links: what keeps things in order that happen at once. */
+const TICK_MS = 0.001
+const ALL = { maxJobs: 1e9, maxBytes: 1e9 }
+
+/**
+ * The disk of a queue's home. By the seed it answers at once, is durable later, or answers everything later, in order. Of what is not
+ * durable when the machine crashes a part is there afterwards: the oldest, as many as chance wants.
+ */
+export class QueueDisk {
+  readonly #world: QueueWorld
+  /** What a crash leaves, and what the running machine reads. */
+  #durable = new MemoryQueueStore()
+  #seen = this.#durable
+  #undurable: QueueCommit[] = []
+  #life = 0
+  #lastAt = 0
+  #pending = 0
+  #epoch = ''
+
+  constructor(world: QueueWorld) {
+    this.#world = world
+  }
+
+  /** Nothing is on its way to somebody. */
+  get idle(): boolean {
+    return this.#undurable.length === 0 && this.#pending === 0
+  }
+
+  mount(): QueueStore {
+    const life = ++this.#life
+    this.#pending = 0
+    this.#epoch ||= 'the queue'
+    this.#durable.load(this.#epoch)
+    this.#seen = this.#world.swarm.store === 'flushed later' ? copy(this.#durable, this.#epoch) : this.#durable
+    const read = <T>(work: () => T): T | Promise<T> =>
+      this.#world.swarm.store === 'all later' ? this.#later(life, work) : work()
+    return {
+      load: (epoch) => read(() => this.#seen.load(epoch)),
+      page: (...asked) => read(() => this.#seen.page(...asked)),
+      get: (places) => read(() => this.#seen.get(places)),
+      since: (id, lanes) => read(() => this.#seen.since(id, lanes)),
+      find: (ids) => read(() => this.#seen.find(ids)),
+      count: (nowMs) => read(() => this.#seen.count(nowMs)),
+      commit: (commit) => this.#commit(life, commit),
+      durable: () => this.#flush(life),
+    }
+  }
+
+  crash(): void {
+    this.#life++
+    this.#lose()
+  }
+
+  /** Every job that is left, by lane. */
+  rows(): JobRow[] {
+    return Array.from({ length: LANES.dead + 1 }, (_, lane) => [...this.#durable.page(lane, undefined, ALL)]).flat()
+  }
+
+  get waiting(): number {
+    return this.rows().filter(({ lane }) => lane < CLAIMABLE).length
+  }
+
+  #commit(life: number, commit: QueueCommit): void | Promise<void> {
+    const fails = this.#world.chance(this.#world.swarm.commitFailure)
+    if (this.#world.crashing()) {
+      // The machine is gone between the commit and its answer.
+      this.#undurable.push(commit)
+      this.#world.crash()
+      return new Later<void>()
+    }
+    if (this.#world.swarm.store === 'all later') {
+      this.#undurable.push(commit)
+      const written = !fails || this.#world.random.chance(0.5)
+      return this.#later(life, () => {
+        this.#undurable.shift()
+        if (written) this.#durable.commit(commit)
+        if (fails) this.#fail(written ? 'commit failed and was written' : 'commit failed')
+      })
+    }
+    if (fails) this.#fail('commit failed')
+    this.#seen.commit(commit)
+    if (this.#seen !== this.#durable) this.#undurable.push(commit)
+  }
+
+  #flush(life: number): void | Promise<void> {
+    if (this.#world.swarm.store !== 'flushed later') return
+    const fails = this.#world.chance(this.#world.swarm.commitFailure)
+    return this.#later(life, () => {
+      if (fails) {
+        this.#lose()
+        this.#fail('flush failed')
+      }
+      for (const commit of this.#undurable.splice(0)) this.#durable.commit(commit)
+    })
+  }
+
+  #lose(): void {
+    const kept = this.#world.random.between(0, this.#undurable.length)
+    for (const commit of this.#undurable.splice(0).slice(0, kept)) this.#durable.commit(commit)
+    if (this.#seen !== this.#durable) this.#seen = copy(this.#durable, this.#epoch)
+  }
+
+  #later<T>(life: number, work: () => T): Promise<T> {
+    const { clock, random, swarm } = this.#world
+    const answer = new Later<T>()
+    // One after the other, as a database has its transactions.
+    this.#pending++
+    this.#lastAt = Math.max(this.#lastAt, clock.now + random.next() * swarm.storeMs)
+    clock.at(this.#lastAt + TICK_MS, () => {
+      if (life !== this.#life) return
+      this.#pending--
+      answer.try(work)
+    })
+    this.#lastAt += TICK_MS
+    return answer
+  }
+
+  #fail(what: string): never {
+    this.#world.fault(what)
+    throw new Error('simulated')
+  }
+}
+
+function copy(store: MemoryQueueStore, epoch: string): MemoryQueueStore {
+  const twin = new MemoryQueueStore()
+  const { facts } = store.load(epoch)
+  const put = Array.from({ length: LANES.dead + 1 }, (_, lane) => [...store.page(lane, undefined, ALL)]).flat()
+  twin.load(epoch)
+  twin.commit({ put, move: [], remove: [], facts })
+  return twin
+}

@@ -1,0 +1,49 @@
+import type { Mutant } from '../mutants.ts'
+
+const BROKER = 'packages/sdk/src/broker'
+const mutant = (name: string, file: string, ...edits: Mutant['edits']): Mutant => ({
+  name,
+  file: `${BROKER}/${file}`,
+  edits,
+})
+
+/** The same for queues: ways in which others have lost jobs, or run them twice. */
+export const QUEUE_MUTANTS: readonly Mutant[] = [
+  mutant('jobs acked before their commit', 'queue.ts', [
+    'if (this.#jobs.empty && !this.#inFlight) return answer(link, id, result)',
+    'if (this.#jobs.empty || !this.#inFlight) return answer(link, id, result)',
+  ]),
+  mutant('no fencing', 'jobs.ts', [
+    'const held = this.#held.get(id)\n    return held?.claim.token === token ? held : undefined',
+    'const held = this.#held.get(id)\n    return token > 0 ? held : undefined',
+  ]),
+  mutant('a late ack that counts although somebody else has the job', 'jobs.ts', [
+    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#lane(job).shift()\n    this.#lost.delete(job.id)",
+    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#lane(job).shift()",
+  ]),
+  mutant('leases forgotten by a home that wakes', 'queue-facts.ts', [
+    'if (job.turn !== turn) continue',
+    'if (job.turn >= turn) continue',
+  ]),
+  mutant('tokens that begin anew', 'jobs.ts', ['token: this.#token,\n      paused', 'token: 0,\n      paused']),
+  mutant('a worker that is gone loses its jobs at once', 'queue.ts', [
+    'if (worker.goneAt + LIMITS.workerGraceMs > nowMs) continue',
+    '',
+  ]),
+  mutant('a lease that ends for nobody', 'queue.ts', [
+    'if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))',
+    '',
+  ]),
+  mutant('a page that gives away what is held', 'jobs.ts', [
+    'if (this.#touched.has(row.id) || this.#held.has(row.id)) continue',
+    'if (this.#touched.has(row.id)) continue',
+  ]),
+  mutant('marks that die with their jobs', 'jobs.ts', [
+    'marks: marksOf(this.#publishers, this.#changed)',
+    'marks: marksOf(this.#publishers, [])',
+  ]),
+  mutant('a retry that is dropped', 'jobs.ts', [
+    'if (job.lane < CLAIMABLE) this.#lane(job).add(job)\n  }\n\n  #touch',
+    '}\n\n  #touch',
+  ]),
+]

@@ -1,0 +1,94 @@
+import type { LIMITS } from '../../../packages/sdk/src/protocol/limits.ts'
+import type { Random } from '../random.ts'
+
+/** What is different from one history to the next. Most kinds of trouble are left out of most of them, so that each is met by itself, too. */
+export interface QueueSwarm {
+  readonly enqueuers: number
+  readonly workers: number
+  readonly jobs: number
+  readonly chaosMs: number
+  readonly capacity: number
+  readonly leaseMs: number
+  readonly graceMs: number
+  readonly handleMs: number
+  readonly store: 'at once' | 'flushed later' | 'all later'
+  readonly storeMs: number
+  readonly delayMs: number
+  readonly delayedJobs: number
+  readonly commitFailure: number
+  /** Mean time between two of a kind, in ms. */
+  readonly every: Partial<Record<Happening, number>>
+  /** Shares of what handlers do. */
+  readonly slow: number
+  readonly stubborn: number
+  readonly failing: number
+  readonly releasing: number
+  readonly snoozing: number
+  readonly extending: number
+  readonly silent: number
+  readonly lostAlarms: number
+  readonly limits: Partial<Record<keyof typeof LIMITS, number>>
+}
+
+export type Happening =
+  | 'crash'
+  | 'crashAtCommit'
+  | 'hibernate'
+  | 'clockJump'
+  | 'cut'
+  | 'kill'
+  | 'freeze'
+  | 'pause'
+  | 'redrive'
+
+export function drawQueueSwarm(random: Random): QueueSwarm {
+  const share = (probability: number, most: number): number => (random.chance(probability) ? random.next() * most : 0)
+  const every: Partial<Record<Happening, number>> = {}
+  const rarely = (what: Happening, probability: number, low: number, high: number): void => {
+    if (random.chance(probability)) every[what] = random.between(low, high)
+  }
+  rarely('crash', 0.4, 1_000, 15_000)
+  rarely('crashAtCommit', 0.5, 500, 10_000)
+  rarely('hibernate', 0.4, 200, 10_000)
+  rarely('clockJump', 0.25, 2_000, 20_000)
+  rarely('cut', 0.5, 500, 10_000)
+  rarely('kill', 0.5, 1_000, 15_000)
+  rarely('freeze', 0.3, 2_000, 20_000)
+  rarely('pause', 0.2, 3_000, 20_000)
+  rarely('redrive', 0.3, 2_000, 15_000)
+  const graceMs = random.pick([500, 3_000, 10_000])
+  return {
+    enqueuers: random.between(1, 3),
+    workers: random.between(1, 4),
+    jobs: random.between(5, 60),
+    chaosMs: random.between(5_000, 40_000),
+    capacity: random.between(1, 6),
+    leaseMs: random.pick([300, 2_000, 8_000]),
+    graceMs,
+    handleMs: random.pick([0, 20, 400, 2_000]),
+    store: random.pick(['at once', 'flushed later', 'flushed later', 'all later']),
+    storeMs: random.pick([1, 10, 200]),
+    delayMs: random.pick([0, 1, 20, 300]),
+    delayedJobs: share(0.5, 0.5),
+    commitFailure: share(0.25, 0.05),
+    every,
+    slow: share(0.5, 0.4),
+    stubborn: share(0.5, 1),
+    failing: share(0.4, 0.4),
+    releasing: share(0.3, 0.3),
+    snoozing: share(0.3, 0.2),
+    extending: share(0.3, 0.5),
+    silent: share(0.3, 0.2),
+    lostAlarms: share(0.3, 0.7),
+    limits: {
+      laneJobs: random.pick([1, 2, 5, 1_000]),
+      laneBytes: random.pick([10, 1_048_576]),
+      carriedJobs: random.pick([1, 5, 1_000]),
+      carriedMarks: random.pick([0, 1, 32]),
+      leasesPerQueue: random.pick([2, 50_000]),
+      jobLosses: random.pick([0, 3, 1_000]),
+      workerGraceMs: graceMs,
+      messageBytes: 8,
+    },
+  }
+}

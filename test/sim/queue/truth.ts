@@ -1,0 +1,134 @@
+import type { Lease, SettleParams } from '../../../packages/sdk/src/protocol/frames/queue.ts'
+import type { QueueWorld } from './world.ts'
+
+interface Live {
+  readonly job: string
+  readonly token: number
+  readonly worker: string
+  untilMs: number
+}
+
+/**
+ * What may be true of each lease, as somebody sees it who watches all frames at the queue's home: written down for the checker in
+ * the order of that home, with its times. A lease ends when it is settled; before its deadline only for a reason that is looked for here.
+ */
+export class Truth {
+  readonly #world: QueueWorld
+  readonly #nameOf = new Map<number, string>()
+  readonly #known = new Set<string>()
+  readonly #live = new Map<string, Live>()
+  readonly #absentSince = new Map<string, number>()
+  /** Jobs whose ack was heard and never answered. */
+  readonly maybeDone = new Set<string>()
+
+  constructor(world: QueueWorld) {
+    this.#world = world
+  }
+
+  /** The home has lost its memory. */
+  woken(): void {
+    for (const lease of this.#released) this.#forgotten.add(lease)
+    this.#released.clear()
+  }
+
+  enqueued(job: string): void {
+    if (this.#known.has(job)) return
+    this.#known.add(job)
+    this.#world.record({ e: 'enqueued', job })
+  }
+
+  /** Something happens at the home: leases whose time is over are over. */
+  tick(nowMs: number): void {
+    for (const [worker, since] of this.#absentSince) this.#absentSince.set(worker, Math.min(since, nowMs))
+    for (const live of [...this.#live.values()]) {
+      const { graceMs } = this.#world.swarm
+      const since = this.#absentSince.get(live.worker)
+      if (live.untilMs <= nowMs || (since !== undefined && since + graceMs <= nowMs)) this.#mayEnd(live)
+    }
+  }
+
+  readonly #ended = new Set<Live>()
+  /** Leases that were released, which costs no row; and those of which a home that woke since does not know it. */
+  readonly #released = new Set<string>()
+  readonly #forgotten = new Set<string>()
+  #latest = 0
+
+  /** The checker's time does not run backwards where the home's clock is put back; what has ended by that clock is known here. */
+  #time(at: number): number {
+    this.#latest = Math.max(this.#latest, at)
+    return this.#latest
+  }
+
+  #mayEnd(live: Live): void {
+    this.#ended.add(live)
+  }
+
+  claimed(worker: string, id: number, lease: { job: string; token: number; untilMs: number; at: number }): void {
+    const { job, token, untilMs } = lease
+    const at = this.#time(lease.at)
+    this.enqueued(job)
+    this.#nameOf.set(id, job)
+    const before = this.#live.get(job)
+    if (before && this.#ended.has(before))
+      this.#world.record({ e: 'settled', job, token: before.token, at, as: 'back', accepted: true })
+    this.#world.record({ e: 'claimed', job, token, at, deadline: at + untilMs - lease.at })
+    this.#live.set(job, { job, token, worker, untilMs })
+  }
+
+  /** A worker says what it holds: everything else of it goes back. */
+  holding(worker: string, holding: readonly Lease[] | undefined): void {
+    this.#absentSince.delete(worker)
+    if (!holding) return
+    const held = new Set(holding.map(([id, token]) => `${this.#nameOf.get(id)} ${token}`))
+    for (const live of this.#live.values())
+      if (live.worker === worker && !held.has(`${live.job} ${live.token}`)) this.#mayEnd(live)
+  }
+
+  absent(worker: string, nowMs: number): void {
+    if (!this.#absentSince.has(worker)) this.#absentSince.set(worker, nowMs)
+  }
+
+  /** The home has answered: what is not stale is done. */
+  settled(params: Omit<SettleParams, 'queue'>, stale: readonly Lease[], nowMs: number): void {
+    const at = this.#time(nowMs)
+    const refused = new Set(stale.map(([id, token]) => `${id} ${token}`))
+    const note = ([id, token]: Lease, as: 'done' | 'back'): void => {
+      const job = this.#nameOf.get(id)
+      if (job === undefined) return
+      const accepted = !refused.has(`${id} ${token}`)
+      this.#world.count(accepted ? `accepted ${as}` : `stale ${as}`)
+      // Saying again that one gives a job back is true again.
+      if (accepted && as === 'back' && this.#forgotten.delete(`${id} ${token}`)) return
+      this.#world.record({ e: 'settled', job, token, at, as, accepted })
+      if (accepted && this.#live.get(job)?.token === token) this.#live.delete(job)
+    }
+    for (const lease of params.ack ?? []) note(lease, 'done')
+    for (const { lease } of params.retry ?? []) note(lease, 'back')
+    for (const lease of params.release ?? []) {
+      note(lease, 'back')
+      this.#released.add(`${lease[0]} ${lease[1]}`)
+    }
+    for (const { lease } of params.snooze ?? []) note(lease, 'back')
+    for (const { lease, ms = 0 } of params.extend ?? []) {
+      const [id, token] = lease
+      const job = this.#nameOf.get(id)
+      const accepted = !refused.has(`${id} ${token}`)
+      if (job === undefined) continue
+      const live = this.#live.get(job)
+      this.#world.record({ e: 'extended', job, token, at, deadline: at + ms, accepted })
+      if (accepted && live?.token === token) live.untilMs = nowMs + ms
+    }
+  }
+
+  /** Nobody will hear what became of it. */
+  unanswered({ ack = [], retry = [], release = [], snooze = [] }: Omit<SettleParams, 'queue'>): void {
+    for (const [id] of ack) {
+      const job = this.#nameOf.get(id)
+      if (job !== undefined) this.maybeDone.add(job)
+    }
+    for (const [id, token] of [...retry.map(({ lease }) => lease), ...release, ...snooze.map(({ lease }) => lease)]) {
+      const live = this.#live.get(this.#nameOf.get(id) ?? '')
+      if (live?.token === token) this.#mayEnd(live)
+    }
+  }
+}
