@@ -18,6 +18,8 @@ const GROUPS = [
       schema_mismatch:
         'When publishing: correct the data; `issues` has the reasons. When reading: the data was stored by somebody with another schema; `onError` gets it raw.',
       async_schema: 'Use a schema that answers at once; do what has to wait in the handler.',
+      lease_lost:
+        'The reason of a job’s `signal`. Stop working on it; where handlers take longer than `leaseMs`, raise it or call `job.extend()`.',
       handler_failed: 'See `cause`. Give `onError` to choose between `skip`, `stop` and `{ retryInMs }`.',
       gap: 'Load the state from where you keep it, then go on: pass `onGap`, or subscribe anew from `start`.',
       unsent: "Wait until `status.unsent` is 0 and nothing is refused, or call `forget({ unsent: 'discard' })`.",

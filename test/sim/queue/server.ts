@@ -171,10 +171,10 @@ export class QueueServer {
   #send(wire: Wire, frame: Frame): void {
     const { id, method, params, result } = frame
     if (method === 'jobs') {
-      const { token, untilMs, jobs, messages } = params as JobsParams
+      const { worker, token, untilMs, jobs, messages } = params as JobsParams
       const at = untilMs - this.#world.swarm.leaseMs
       jobs.forEach(([job], i) => {
-        this.truth.claimed(wire.worker as string, job, { job: messages[i] as string, token, untilMs, at })
+        this.truth.claimed(worker, job, { job: messages[i] as string, token, untilMs, at })
       })
     }
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined

@@ -342,7 +342,8 @@ export class Queue {
     claim.pushed = true
     const held = [...claim.held.values()]
     if (held.length === 0) return []
-    const facts = { queue: this.#options.queue, token: claim.token, untilMs: (held[0] as Held).untilMs }
+    const { queue } = this.#options
+    const facts = { queue, worker: worker.name, token: claim.token, untilMs: (held[0] as Held).untilMs }
     const jobs = held.map(({ job }) => [job.id, deliveryOf(job), job.at] as const)
     const text = encodeJobs(
       { ...facts, jobs },

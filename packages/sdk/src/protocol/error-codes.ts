@@ -307,6 +307,12 @@ export const ERRORS = {
     http: 409,
   },
   resume_in_use: { number: 1412, meaning: 'Another subscription resumes by this name', retryable: true, http: 409 },
+  lease_lost: {
+    number: 1420,
+    meaning: 'The job is not this worker’s any more; somebody else may have it',
+    retryable: false,
+    http: 409,
+  },
   bad_option: {
     number: 1413,
     meaning: 'An option is missing, mistyped or out of its bounds',

@@ -5,6 +5,7 @@ import type { JobFacts } from './frames/queue.ts'
 
 export interface Pushed {
   readonly queue: string
+  readonly worker: string
   readonly token: number
   readonly untilMs: number
   readonly jobs: readonly (readonly [id: number, attempt: number, enqueuedAt: number])[]

@@ -140,9 +140,10 @@ export const CancelResult = v.object({ cancelled: Count })
 export const PauseParams = v.object({ queue: TopicName, paused: v.boolean() })
 export const PauseResult = v.object({})
 
-/** Broker → client: jobs that are this worker's until `untilMs`. `jobs` has id, attempt and time of enqueueing; payloads stand last. */
+/** Broker → client: jobs that are the worker's until `untilMs`. `jobs` has id, attempt and time of enqueueing; payloads stand last. */
 export const JobsParams = v.object({
   queue: TopicName,
+  worker: PublisherId,
   token: Positive,
   untilMs: Count,
   jobs: v.array(v.tuple([Positive, Positive, Count])),

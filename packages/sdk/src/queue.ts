@@ -1,0 +1,13 @@
+export {
+  type BackoffOptions,
+  createQueue,
+  type EnqueuedJob,
+  type EnqueueOptions,
+  type JobCounts,
+  type JobPage,
+  type JobPlace,
+  type JobView,
+  type Queue,
+  type QueueOptions,
+} from './client/queue.ts'
+export type { Job, Worker, WorkOptions } from './client/worker.ts'

@@ -1,0 +1,315 @@
+import * as v from 'valibot'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createMess, type Mess } from '../../packages/sdk/src/index.ts'
+import { createQueue, type Job, type QueueOptions } from '../../packages/sdk/src/queue.ts'
+import { createMess as createRemote } from '../../packages/sdk/src/remote.ts'
+
+/** Queues as an application sees them: of a client without a server, in its process. */
+const clients: Mess[] = []
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await Promise.all(clients.splice(0).map((mess) => mess.close()))
+})
+
+function open<I = unknown, O = I>(options: QueueOptions<I, O> = {}) {
+  const mess = createMess({ storage: 'memory', tabs: false })
+  clients.push(mess)
+  return { mess, queue: createQueue<I, O>(mess, 'mail/out', options) }
+}
+
+/** Resolves with each job that is handled, in order. */
+function collector() {
+  const jobs: Job<unknown>[] = []
+  const waiting: (() => void)[] = []
+  return {
+    jobs,
+    take: (job: Job<unknown>) => {
+      jobs.push(job)
+      for (const tell of waiting.splice(0)) tell()
+    },
+    async reaches(count: number) {
+      while (jobs.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
+      return jobs
+    },
+  }
+}
+
+const SOON = { type: 'fixed', initialMs: 1, jitter: 0 } as const
+
+describe('a queue', () => {
+  it('hands each job to a handler, once, in order', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+
+    const ids = (await queue.enqueueMany(['a', 'b', 'c'])).map(({ id }) => id)
+    const worker = queue.work(take)
+    const jobs = await reaches(3)
+    await worker.stop()
+
+    expect(jobs.map(({ id, data, attempt }) => [id, data, attempt])).toEqual([
+      [ids[0], 'a', 1],
+      [ids[1], 'b', 1],
+      [ids[2], 'c', 1],
+    ])
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, dead: 0 })
+  })
+
+  it('runs as many handlers at a time as it is told', async () => {
+    const { queue } = open()
+    let most = 0
+    let now = 0
+    const { take, reaches } = collector()
+    await queue.enqueueMany(Array.from({ length: 40 }, (_, i) => i))
+
+    const worker = queue.work(
+      async (job) => {
+        most = Math.max(most, ++now)
+        await Promise.resolve()
+        now--
+        take(job)
+      },
+      { concurrency: 7 },
+    )
+    await reaches(40)
+    await worker.stop()
+
+    expect(most).toBe(7)
+  })
+
+  it('is the same for every handle of its name in a client, and another one in another client', async () => {
+    const { mess, queue } = open()
+    await queue.enqueue('a')
+
+    expect(await createQueue(mess, 'mail/out').counts()).toMatchObject({ ready: 1 })
+    expect(await createQueue(mess, 'mail/in').counts()).toMatchObject({ ready: 0 })
+    expect(await open().queue.counts()).toMatchObject({ ready: 0 })
+  })
+
+  it('takes a job that comes while a worker waits', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const worker = queue.work(take)
+
+    await queue.enqueue({ to: 'ana' }, { priority: 9 })
+
+    expect((await reaches(1))[0]?.data).toEqual({ to: 'ana' })
+    await worker.stop()
+  })
+
+  it('refuses what JSON cannot carry, and what does not fit the schema', async () => {
+    const { queue } = open({ schema: v.object({ to: v.string() }) })
+
+    await expect(queue.enqueue({ to: 1 } as never)).rejects.toMatchObject({ code: 'schema_mismatch' })
+    await expect(open().queue.enqueue(new Map())).rejects.toMatchObject({ code: 'bad_payload' })
+    await expect(open().queue.enqueue('x'.repeat(300_000))).rejects.toMatchObject({ code: 'message_too_large' })
+    expect(() => createQueue(open().mess, '/')).toThrow(expect.objectContaining({ code: 'bad_name' }))
+  })
+
+  it('tries a job again whose handler threw, and sets it aside after the last attempt', async () => {
+    const { queue } = open({ attempts: 3, backoff: SOON })
+    const attempts: number[] = []
+    const errors = collector()
+    await queue.enqueue('a')
+
+    const worker = queue.work(
+      ({ attempt }) => {
+        attempts.push(attempt)
+        throw new TypeError('no such address')
+      },
+      { onError: (_, job) => errors.take(job as never) },
+    )
+    await errors.reaches(3)
+    await worker.stop()
+
+    expect(attempts).toEqual([1, 2, 3])
+    const { jobs } = await queue.dead()
+    expect(jobs).toMatchObject([{ data: 'a', failures: 3, error: 'TypeError: no such address' }])
+  })
+
+  it('drives dead jobs again', async () => {
+    const { queue } = open()
+    const first = collector()
+    await queue.enqueueMany(['a', 'b'])
+    const burying = queue.work((job) => {
+      first.take(job)
+      job.bury('not today')
+    })
+    await first.reaches(2)
+    await burying.stop()
+    expect(await queue.counts()).toMatchObject({ dead: 2 })
+
+    const { jobs } = await queue.dead({ limit: 1 })
+    expect(await queue.redrive([jobs[0]?.id as number])).toBe(1)
+    expect(await queue.redrive()).toBe(1)
+    const again = collector()
+    const worker = queue.work(again.take)
+    await again.reaches(2)
+    await worker.stop()
+
+    expect(again.jobs.map(({ data, attempt }) => [data, attempt])).toEqual([
+      ['a', 1],
+      ['b', 1],
+    ])
+  })
+
+  it('lets a handler say what else becomes of its job', async () => {
+    const { queue } = open({ backoff: SOON })
+    const { take, jobs, reaches } = collector()
+    await queue.enqueue('a')
+
+    const worker = queue.work((job) => {
+      take(job)
+      if (jobs.length === 1) job.retry({ delayMs: 0, reason: 'again' })
+      if (jobs.length === 2) job.release()
+      if (jobs.length === 3) job.release({ delayMs: 1 })
+    })
+    await reaches(4)
+    await worker.stop()
+
+    expect(jobs.map(({ attempt }) => attempt)).toEqual([1, 2, 2, 2])
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, scheduled: 0, retrying: 0 })
+  })
+
+  it('delays a job', async () => {
+    const { queue } = open()
+    await queue.enqueue('later', { delayMs: 60_000 })
+    await queue.enqueue('at', { runAt: new Date(Date.now() + 120_000) })
+
+    expect(await queue.counts()).toMatchObject({ ready: 0, scheduled: 2 })
+    expect((await queue.list('scheduled')).jobs.map(({ data }) => data)).toEqual(['later', 'at'])
+  })
+
+  it('pauses and goes on', async () => {
+    const { queue } = open()
+    const { take, jobs, reaches } = collector()
+    const worker = queue.work(take)
+    await queue.pause()
+    await queue.enqueue('a')
+
+    expect(await queue.counts()).toMatchObject({ ready: 1, paused: true })
+    expect(jobs).toEqual([])
+    await queue.resume()
+    await reaches(1)
+    await worker.stop()
+  })
+
+  it('tells a handler that its job was cancelled', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const { id } = await queue.enqueue('a')
+    let reason: unknown
+    const worker = queue.work(async (job) => {
+      take(job)
+      await new Promise((resolve) => job.signal.addEventListener('abort', resolve))
+      reason = job.signal.reason
+    })
+    await reaches(1)
+
+    expect(await queue.cancel([id as number])).toBe(1)
+    await worker.stop()
+
+    expect(reason).toMatchObject({ code: 'lease_lost' })
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0 })
+  })
+
+  it('gives a job to another worker when its handler takes longer than the lease', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const lost = collector()
+    await queue.enqueue('a')
+    const slow = queue.work(
+      async (job) => {
+        await new Promise((resolve) => job.signal.addEventListener('abort', resolve))
+        lost.take(job)
+        // Longer than anybody waits: its ack must not count.
+        await reaches(1)
+      },
+      { leaseMs: 20 },
+    )
+    await lost.reaches(1)
+    void slow.stop()
+
+    const worker = queue.work(take)
+
+    expect((await reaches(1))[0]).toMatchObject({ data: 'a', attempt: 2 })
+    await Promise.all([slow.stop(), worker.stop()])
+  })
+})
+
+describe('a worker that is stopped', () => {
+  it('finishes what runs and gives back what it has not begun', async () => {
+    const { queue } = open()
+    const { take, jobs, reaches } = collector()
+    const { promise, resolve: finish } = Promise.withResolvers<void>()
+    await queue.enqueueMany(['a', 'b', 'c'])
+    const worker = queue.work(async (job) => {
+      take(job)
+      await promise
+    })
+    await reaches(1)
+
+    const stopped = worker.stop()
+    expect(worker.running).toBe(1)
+    finish()
+    await stopped
+
+    expect(jobs.map(({ data }) => data)).toEqual(['a'])
+    expect(await queue.counts()).toMatchObject({ ready: 2, active: 0 })
+  })
+
+  it('gives back also what runs, after as long as it is told', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    await queue.enqueue('a')
+    const worker = queue.work(async (job) => {
+      take(job)
+      await new Promise(() => {})
+    })
+    const [job] = await reaches(1)
+
+    await worker.stop({ waitMs: 1 })
+
+    expect(job?.signal.aborted).toBe(true)
+    expect(await queue.counts()).toMatchObject({ ready: 1, active: 0 })
+  })
+
+  it('stops with its signal', async () => {
+    const { queue } = open()
+    const end = new AbortController()
+    const { take, reaches } = collector()
+    const worker = queue.work(take, { signal: end.signal })
+    await queue.enqueue('a')
+    await reaches(1)
+
+    end.abort()
+    await worker.stop()
+    await queue.enqueue('b')
+
+    expect(await queue.counts()).toMatchObject({ ready: 1 })
+  })
+})
+
+describe('a client', () => {
+  it('that is closed enqueues nothing, and says so', async () => {
+    const { mess, queue } = open()
+    // The first one: its home is still being loaded.
+    const waiting = queue.enqueue('a')
+    const outcome = expect(waiting).rejects.toMatchObject({ code: 'closed' })
+
+    await mess.close()
+
+    await outcome
+    await expect(queue.enqueue('c')).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('of a server has no queues yet', async () => {
+    const mess = createRemote({ url: 'http://127.0.0.1:1' })
+    clients.push(mess)
+
+    await expect(createQueue(mess, 'mail/out').enqueue('a')).rejects.toMatchObject({ code: 'bad_option' })
+  })
+
+  it.each([{ concurrency: 0 }, { concurrency: 501 }, { leaseMs: 0 }, { leaseMs: 1e9 }])('refuses %j', (options) => {
+    expect(() => open().queue.work(() => {}, options)).toThrow(expect.objectContaining({ code: 'bad_option' }))
+  })
+})
