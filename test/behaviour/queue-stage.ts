@@ -48,7 +48,7 @@ export class QueueStage {
         page: (...asked) => store.page(...asked),
         get: (places) => store.get(places),
         since: (id, lanes) => store.since(id, lanes),
-        find: (ids) => store.find(ids),
+        find: (...asked) => store.find(...asked),
         count: (nowMs) => store.count(nowMs),
       },
       decode: decodeQueueRequest,

@@ -83,7 +83,7 @@ export class SqliteStore implements LogStore {
   }
 }
 
-function translate(error: unknown): never {
+export function translate(error: unknown): never {
   if (error instanceof Error && /SQLITE_FULL|database or disk is full/i.test(error.message)) {
     throw new StoreFull('the storage of the object is full', { cause: error })
   }

@@ -46,7 +46,8 @@ export function queueStoring(store: QueueStore): Storing<QueueCommit, QueueQuery
       const { reader } = asked
       if (asked.what === 'count')
         return after(store.count(asked.nowMs), (lanes): QueueEvent => ({ name: 'counted', reader, lanes }))
-      const rows = asked.what === 'find' ? store.find(asked.ids) : store.page(asked.lane, asked.after, asked.bounds)
+      const rows =
+        asked.what === 'find' ? store.find(asked.ids, WIDTH) : store.page(asked.lane, asked.after, asked.bounds)
       return after(rows, (found): QueueEvent => ({ name: 'jobs-read', reader, rows: found }))
     },
   }

@@ -1,6 +1,6 @@
 import type { QueueRequest } from '../protocol/queue-requests.ts'
 import type { BadRequest } from '../protocol/requests.ts'
-import type { JobRow, PageBounds, Place, QueueCommit } from '../store/queue-store.ts'
+import type { JobRow, LaneCount, PageBounds, Place, QueueCommit } from '../store/queue-store.ts'
 import type { Failed, StoreEffect, StoreEvent } from './driver.ts'
 import type { HomeEffect, HomeEvent } from './home.ts'
 import type { Identity } from './machine.ts'
@@ -23,12 +23,6 @@ export type QueueQuery =
     }
   | { readonly what: 'find'; readonly ids: readonly number[] }
   | { readonly what: 'count'; readonly nowMs: number }
-
-export interface LaneCount {
-  readonly lane: number
-  readonly total: number
-  readonly due: number
-}
 
 /** All that a home must keep of a link while the queue itself is out of memory. */
 export interface QueueLinkState {

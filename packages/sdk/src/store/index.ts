@@ -1,4 +1,5 @@
 export { MemoryStore } from './memory.ts'
+export type { JobRow, LaneCount, PageBounds, Place, QueueCommit, QueueLoaded, QueueStore } from './queue-store.ts'
 export {
   type Chunk,
   type ChunkHead,

@@ -1,4 +1,4 @@
-import type { JobRow, PageBounds, Place, QueueCommit, QueueLoaded, QueueStore } from './queue-store.ts'
+import type { JobRow, LaneCount, PageBounds, Place, QueueCommit, QueueLoaded, QueueStore } from './queue-store.ts'
 import { StoreConflict } from './store.ts'
 
 /** A lane's rows by id, in order of their places while `sorted`. */
@@ -70,7 +70,7 @@ export class MemoryQueueStore implements QueueStore {
     return ids.flatMap((id) => [...this.#lanes.values()].find(({ rows }) => rows.has(id))?.rows.get(id) ?? [])
   }
 
-  count(nowMs: number): { lane: number; total: number; due: number }[] {
+  count(nowMs: number): LaneCount[] {
     return [...this.#lanes].map(([lane, { rows }]) => {
       let due = 0
       for (const row of rows.values()) if (row.due <= nowMs) due++

@@ -23,6 +23,12 @@ export interface QueueCommit {
   readonly facts: readonly (readonly [name: string, text: string | null])[]
 }
 
+export interface LaneCount {
+  readonly lane: number
+  readonly total: number
+  readonly due: number
+}
+
 export interface PageBounds {
   readonly maxJobs: number
   readonly maxBytes: number
@@ -48,10 +54,10 @@ export interface QueueStore {
   page(lane: number, after: Pick<Place, 'due' | 'id'> | undefined, bounds: PageBounds): Maybe<readonly JobRow[]>
   /** Those of the places that have a row. */
   get(places: readonly Place[]): Maybe<readonly JobRow[]>
-  /** Jobs of the lanes below `lanes` whose ids are `id` or higher. */
+  /** Jobs whose ids are `id` or higher, of the lanes below `lanes`; in those the due of every job is 0. */
   since(id: number, lanes: number): Maybe<readonly JobRow[]>
-  /** Those of the jobs that there are, wherever they stand. */
-  find(ids: readonly number[]): Maybe<readonly JobRow[]>
+  /** Those of the jobs that there are, wherever they stand. In lanes below `lanes` they are looked up, the others are read through. */
+  find(ids: readonly number[], lanes: number): Maybe<readonly JobRow[]>
   /** How many jobs each lane has, and how many of them are due by then. Reads every row. */
-  count(nowMs: number): Maybe<readonly { readonly lane: number; readonly total: number; readonly due: number }[]>
+  count(nowMs: number): Maybe<readonly LaneCount[]>
 }
