@@ -566,6 +566,39 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await client.gets(1)
       })
 
+      promise('limits how many jobs are held at a time', async (stage) => {
+        const [a, b] = [await stage.connect(), await stage.connect()]
+        await a.ask('limit', { concurrency: 3 })
+        await a.enqueue(upTo(10))
+        await a.work(10)
+        await b.work(10)
+
+        expect(await a.counts()).toMatchObject({ active: 3, ready: 7 })
+        await a.settle({ ack: a.taken.map(leaseOf) })
+        expect(await a.counts()).toMatchObject({ active: 3 })
+        await stage.hibernate()
+        await a.ask('limit', {})
+
+        const all = (): boolean => a.taken.length + b.taken.length === 10
+        await Promise.race([a.until(all), b.until(all)])
+      })
+
+      promise('limits how many jobs are given out in a time, which a restart does not forget', async (stage) => {
+        const client = await stage.connect()
+        await client.ask('limit', { rate: { count: 4, periodMs: 60_000 } })
+        await client.enqueue(upTo(10))
+        await client.work(10)
+        await client.gets(4)
+        await stage.hibernate()
+
+        expect(await client.counts()).toMatchObject({ active: 4, ready: 6 })
+        expect(stage.wakes.at(-1)).toBe(stage.nowMs + 15_000)
+        stage.pass(15_000)
+        await client.gets(5)
+
+        expect(await client.counts()).toMatchObject({ active: 5, ready: 5 })
+      })
+
       promise('lists jobs page by page, in their order, those that are held left out', async (stage) => {
         const client = await stage.connect()
         await client.enqueue(upTo(5), {}, [null, null, { priority: 9 }, null, null])
@@ -600,6 +633,7 @@ export function queueSuite(name: string, stores: QueueStores): void {
           ['redrive', {}],
           ['cancel', { ids: [] }],
           ['pause', { paused: true }],
+          ['limit', {}],
         ] as const)
           await expect(viewer.ask(method, params)).rejects.toMatchObject(refused)
         await expect(worker.counts()).rejects.toMatchObject(refused)
@@ -673,6 +707,58 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await client.ask('pause', { paused: true })
 
         expect(stage.rows).toBe(rows + 1)
+      })
+    })
+
+    describe('bounds', () => {
+      promise('of questions that wait', async (stage) => {
+        const client = await stage.connect()
+        stage.commits.hold()
+        const enqueued = client.enqueue(['a'])
+        await stage.commits.reached()
+        const other = client.enqueueAs({ publisher: 'publisher_other', after: 0, first: 1 }, ['b'])
+
+        const asked = upTo(LIMITS.readsPerLink).map(() => client.counts())
+        await expect(client.counts()).rejects.toMatchObject({ code: 'busy' })
+
+        stage.commits.release()
+        await Promise.all([enqueued, other, ...asked])
+      })
+
+      promise('of pages that nobody gives credit for', async (stage) => {
+        const client = await stage.connect()
+        const large = 'x'.repeat(200_000)
+        for (let i = 0; i < 4; i++) await client.enqueue([large])
+        const page = () => client.list('ready')
+        for (let bytes = 0; bytes <= LIMITS.historyBytes; bytes += 600_000) await page()
+
+        await expect(page()).rejects.toMatchObject({ code: 'busy' })
+        stage.nowMs += 5_000
+
+        expect((await page()).jobs).toHaveLength(3)
+      })
+
+      promise('of what waits to become durable', async (stage) => {
+        const client = await stage.connect()
+        const large = Array(4).fill('x'.repeat(250_000))
+        stage.commits.hold()
+        const taken: Promise<unknown>[] = []
+        const send = (i: number) => client.enqueueAs({ publisher: `publisher_${i}`, after: 0, first: 1 }, large)
+        for (let i = 0; i < 8; i++) taken.push(send(i))
+        await stage.commits.reached()
+
+        await expect(send(8)).rejects.toMatchObject({ code: 'busy' })
+
+        stage.commits.release()
+        await Promise.all(taken)
+      })
+
+      promise('of workers on one link', async (stage) => {
+        const client = await stage.connect()
+        for (const n of upTo(LIMITS.workersPerLink)) await client.work(1, { worker: `worker_${n}` })
+
+        await expect(client.work(1)).rejects.toMatchObject({ code: 'too_many_workers' })
+        await client.work(2, { worker: 'worker_1' })
       })
     })
 

@@ -8,6 +8,7 @@ export {
   type JobPlace,
   type JobView,
   type Queue,
+  type QueueLimits,
   type QueueOptions,
 } from './client/queue.ts'
 export type { Job, Worker, WorkOptions } from './client/worker.ts'

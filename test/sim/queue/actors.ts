@@ -240,6 +240,10 @@ export class SimWorker extends Actor {
     this.ask('pause', { paused }, () => {})
   }
 
+  limit(limits: object): void {
+    if (this.connected) this.ask('limit', limits, () => this.world.count('limited'))
+  }
+
   redrive(): void {
     if (!this.connected) return
     this.ask('redrive', {}, (result) => {

@@ -40,6 +40,7 @@ export type Happening =
   | 'freeze'
   | 'pause'
   | 'redrive'
+  | 'limit'
 
 export function drawQueueSwarm(random: Random): QueueSwarm {
   const share = (probability: number, most: number): number => (random.chance(probability) ? random.next() * most : 0)
@@ -56,19 +57,23 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
   rarely('freeze', 0.3, 2_000, 20_000)
   rarely('pause', 0.2, 3_000, 20_000)
   rarely('redrive', 0.3, 2_000, 15_000)
+  rarely('limit', 0.2, 2_000, 15_000)
   const graceMs = random.pick([500, 3_000, 10_000])
+  const delayMs = random.pick([0, 1, 20, 300])
+  const storeMs = random.pick([1, 10, 200])
   return {
     enqueuers: random.between(1, 3),
     workers: random.between(1, 4),
     jobs: random.between(5, 60),
     chaosMs: random.between(5_000, 40_000),
     capacity: random.between(1, 6),
-    leaseMs: random.pick([300, 2_000, 8_000]),
+    // A lease that is shorter than the way to the home and back is never acked in time, whatever a queue does.
+    leaseMs: Math.max(random.pick([300, 2_000, 8_000]), 4 * (delayMs + storeMs)),
     graceMs,
     handleMs: random.pick([0, 20, 400, 2_000]),
     store: random.pick(['at once', 'flushed later', 'flushed later', 'all later']),
-    storeMs: random.pick([1, 10, 200]),
-    delayMs: random.pick([0, 1, 20, 300]),
+    storeMs,
+    delayMs,
     delayedJobs: share(0.5, 0.5),
     commitFailure: share(0.25, 0.05),
     every,

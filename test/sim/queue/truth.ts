@@ -115,8 +115,9 @@ export class Truth {
       const accepted = !refused.has(`${id} ${token}`)
       if (job === undefined) continue
       const live = this.#live.get(job)
-      this.#world.record({ e: 'extended', job, token, at, deadline: at + ms, accepted })
-      if (accepted && live?.token === token) live.untilMs = nowMs + ms
+      const untilMs = Math.max(live?.untilMs ?? 0, nowMs + ms)
+      this.#world.record({ e: 'extended', job, token, at, deadline: at + untilMs - nowMs, accepted })
+      if (accepted && live?.token === token) live.untilMs = untilMs
     }
   }
 

@@ -29,6 +29,7 @@ export const QUEUE_KINDS = [
   'accepted back',
   'told that a lease was lost',
   'paused',
+  'limited',
   'redriven',
   'dead',
 ]
@@ -171,6 +172,12 @@ class Core implements QueueWorld {
       case 'pause':
         worker.pause(random.chance(0.5))
         return
+      case 'limit':
+        worker.limit({
+          ...(random.chance(0.5) && { concurrency: random.between(1, 3) }),
+          ...(random.chance(0.5) && { rate: { count: random.between(1, 5), periodMs: random.pick([500, 5_000]) } }),
+        })
+        return
       case 'redrive':
         worker.redrive()
     }
@@ -183,8 +190,9 @@ class Core implements QueueWorld {
     const healedAt = clock.now
     const watch = (): void => {
       server.due()
-      // Also what was paused goes on.
+      // Also what was paused or limited goes on.
       this.#workers[0]?.pause(false)
+      this.#workers[0]?.limit({})
       clock.in(WATCHDOG_MS, watch)
     }
     watch()

@@ -22,7 +22,8 @@ import {
 import { rest } from './journal.ts'
 import { Lane } from './lane.ts'
 import { Publishers } from './publishers.ts'
-import { type Carried, leaseFact, marksOf, type Recovered, STATE, writeMarks } from './queue-facts.ts'
+import { type Carried, leaseFact, marksOf, type QueueLimits, type Recovered, STATE, writeMarks } from './queue-facts.ts'
+import { Rates } from './rates.ts'
 import type { Allowed } from './rights.ts'
 
 /** The right to one job until a time. Its token is its claim's. */
@@ -64,6 +65,9 @@ export class Jobs {
   #next: number
   #token: number
   #paused: boolean
+  #limits: QueueLimits
+  readonly #rates = new Rates()
+  #given: string
   #carryCount: number
   /** The id up to which marks can be learned without the rows of jobs. */
   #carriedNext: number
@@ -94,6 +98,9 @@ export class Jobs {
     this.#carriedNext = recovered.carriedNext
     this.#token = token
     this.#paused = paused
+    this.#limits = recovered.limits
+    this.#given = recovered.given
+    this.#rates.restore(this.#given)
     this.#carryCount = count
     this.#slotCount = slots
     const used = new Set(claims.map(({ slot }) => slot))
@@ -110,6 +117,20 @@ export class Jobs {
 
   get paused(): boolean {
     return this.#paused
+  }
+
+  /** How many jobs more may be given out now. */
+  room(nowMs: number): number {
+    const { concurrency = LIMITS.leasesPerQueue, rate } = this.#limits
+    const room = this.#paused ? 0 : Math.min(concurrency, LIMITS.leasesPerQueue) - this.#held.size
+    return rate && room > 0 ? Math.min(room, this.#rates.room(ALL, rate, nowMs)) : room
+  }
+
+  /** When another job may be given out, where the rate is all that is in the way. */
+  freeAt(nowMs: number): number {
+    const { rate } = this.#limits
+    if (!rate || this.#rates.room(ALL, rate, nowMs) > 0) return Number.POSITIVE_INFINITY
+    return nowMs + this.#rates.waitMs(ALL, rate, { count: 1, nowMs })
   }
 
   get leaseCount(): number {
@@ -236,6 +257,8 @@ export class Jobs {
     }
     job.leasedTurn = job.turn
     job.token = claim.token
+    const { rate } = this.#limits
+    if (rate) this.#rates.spend(ALL, rate, { count: 1, nowMs })
     const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs }
     claim.held.set(job.id, held)
     this.#held.set(job.id, held)
@@ -300,8 +323,8 @@ export class Jobs {
   }
 
   extend(_: Allowed<'work'>, held: Held, untilMs: number): void {
-    held.untilMs = untilMs
-    this.#nextDeadline = Math.min(this.#nextDeadline, untilMs)
+    // Never shorter, also where the clock was put back.
+    held.untilMs = Math.max(held.untilMs, untilMs)
     this.#dirtyClaims.add(held.claim)
   }
 
@@ -373,6 +396,11 @@ export class Jobs {
   pause(_: Allowed<'change'>, paused: boolean): void {
     if (paused === this.#paused) return
     this.#paused = paused
+    this.#mustCarry = true
+  }
+
+  limit(_: Allowed<'change'>, limits: QueueLimits): void {
+    this.#limits = limits
     this.#mustCarry = true
   }
 
@@ -483,11 +511,14 @@ export class Jobs {
       facts.push(...writeMarks(this.#publishers, this.#changed))
       this.#changed = new Set()
     }
+    this.#given = this.#rates.write() ?? this.#given
     const state: Carried = {
       count: ++this.#carryCount,
       next: this.#next,
       token: this.#token,
       paused: this.#paused,
+      limits: this.#limits,
+      given: this.#given,
       marks: marksOf(this.#publishers, this.#changed),
     }
     this.#carriedNext = this.#next
@@ -502,6 +533,9 @@ export class Jobs {
     return facts
   }
 }
+
+/** The one whose rate is that of the queue. */
+const ALL = ''
 
 interface Kind {
   /** What is kept of the options, and its text. */

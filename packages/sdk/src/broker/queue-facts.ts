@@ -2,6 +2,7 @@ import type { JobRow, Place, QueueLoaded } from '../store/queue-store.ts'
 import { bucketOf } from './checkpoint.ts'
 import { type Job, jobOf } from './job.ts'
 import type { Claim, Held } from './jobs.ts'
+import type { Rate } from './machine.ts'
 import { Publishers } from './publishers.ts'
 
 /**
@@ -21,7 +22,15 @@ export interface Carried {
   readonly next: number
   readonly token: number
   readonly paused: boolean
+  readonly limits: QueueLimits
+  /** What was given out lately, as the rate counts it. */
+  readonly given: string
   readonly marks: readonly StoredMark[]
+}
+
+export interface QueueLimits {
+  readonly concurrency?: number | undefined
+  readonly rate?: Rate | undefined
 }
 
 interface LeaseRow {
@@ -73,7 +82,7 @@ export interface Memo {
 export function readMemo({ epoch, facts }: QueueLoaded): Memo {
   const leases: (LeaseRow & { slot: number })[] = []
   const buckets: StoredMark[] = []
-  let carried: Carried = { count: 0, next: 1, token: 0, paused: false, marks: [] }
+  let carried: Carried = { count: 0, next: 1, token: 0, paused: false, limits: {}, given: '[]', marks: [] }
   for (const [name, text] of facts) {
     const fact: unknown = JSON.parse(text)
     let found: Carried | undefined
@@ -99,6 +108,8 @@ export interface Recovered {
   readonly carriedNext: number
   readonly token: number
   readonly paused: boolean
+  readonly limits: QueueLimits
+  readonly given: string
   readonly count: number
   readonly slots: number
   readonly claims: readonly Claim[]
@@ -148,6 +159,8 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
     carriedNext: carried.next,
     token: carried.token,
     paused: carried.paused,
+    limits: carried.limits,
+    given: carried.given,
     count: carried.count,
     slots,
     claims: [...claims.values()].filter((claim) => claim.held.size > 0),

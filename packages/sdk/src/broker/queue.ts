@@ -8,6 +8,7 @@ import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts
 import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, Place } from '../store/queue-store.ts'
 import { StoreFull } from '../store/store.ts'
+import { Allowance } from './allowance.ts'
 import { CLAIMABLE, deliveryOf, LANES, WIDTH } from './job.ts'
 import { type Claim, type Held, Jobs } from './jobs.ts'
 import { Lane } from './lane.ts'
@@ -29,6 +30,10 @@ interface Link {
   identity: Identity
   greeted: boolean
   faultCount: number
+  /** Questions of it that wait for the store. */
+  readCount: number
+  /** Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound. */
+  readonly pages: Allowance
 }
 
 /** Somebody who takes jobs. It outlives its link for a while. */
@@ -150,7 +155,8 @@ export class Queue {
   // ---- links
 
   #opened(link: number, { identity, greeted, workers }: QueueLinkState, nowMs: number): QueueEffect[] {
-    this.#links.set(link, { identity, greeted, faultCount: 0 })
+    const pages = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
+    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages })
     this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
     if (workers.length > 0 && 'code' in authorize(identity, 'work'))
@@ -216,13 +222,15 @@ export class Queue {
       case 'counts':
         return this.#counts(link, from, id, nowMs)
       case 'list':
-        return this.#list(link, from, id, frame.params)
+        return this.#list(link, from, id, frame.params, nowMs)
       case 'redrive':
         return this.#redrive(link, from, id, frame.params)
       case 'cancel':
         return this.#cancel(link, from, id, frame.params)
       case 'pause':
         return this.#pause(link, from, id, frame.params)
+      case 'limit':
+        return this.#limit(link, from, id, frame.params)
     }
   }
 
@@ -266,12 +274,16 @@ export class Queue {
   #enqueue(link: number, { identity }: Link, request: EnqueueRequest, nowMs: number): QueueEffect[] {
     const may = authorize(identity, 'enqueue')
     if ('code' in may) return answerError(link, request.id, may)
-    const undurable = (this.#inFlight?.bytes ?? 0) + this.#jobs.waitingBytes + this.#owedBytes
-    if (this.#inFlight && undurable + request.lines.bytes > LIMITS.undurableBytes)
-      return answerError(link, request.id, busy('more than undurableBytes waits to become durable', 100))
+    if (this.#full(request.lines.bytes)) return answerError(link, request.id, FULL)
     const fates = this.#jobs.accept(may, identity.key, request, nowMs)
     if ('code' in fates) return answerError(link, request.id, fates)
     return this.#reply(link, request.id, { epoch: this.#epoch, fates })
+  }
+
+  /** What is held in memory until it is durable, jobs and what will be said about them, may not become more by so many bytes. */
+  #full(bytes: number): boolean {
+    if (!this.#inFlight) return false
+    return this.#inFlight.bytes + this.#jobs.waitingBytes + this.#owedBytes + bytes > LIMITS.undurableBytes
   }
 
   /** Answer once all that was decided so far is durable, repeats of what is on its way included. */
@@ -310,10 +322,11 @@ export class Queue {
   /** One job each to those who have room, round after round. */
   #deal(nowMs: number): void {
     const jobs = this.#jobs
-    if (jobs.paused || this.#refilling) return
+    let room = jobs.room(nowMs)
+    if (room <= 0 || this.#refilling) return
     const open = [...this.#workers.values()].filter(hasRoom)
     const claims = new Map<Worker, Claim>()
-    for (let i = this.#round++; open.length > 0 && jobs.leaseCount < LIMITS.leasesPerQueue; i++) {
+    for (let i = this.#round++; open.length > 0 && room > 0; i++) {
       const next = jobs.peek(nowMs)
       if (!next) return
       if (next instanceof Lane) {
@@ -332,6 +345,7 @@ export class Queue {
       claims.set(worker, claim)
       jobs.lease(may, next, claim, nowMs)
       worker.holding++
+      room--
       if (!hasRoom(worker)) open.splice(index, 1)
     }
   }
@@ -414,6 +428,7 @@ export class Queue {
   #settle(link: number, { identity }: Link, id: number, params: QueueParams<'settle'>, nowMs: number): QueueEffect[] {
     const may = authorize(identity, 'work')
     if ('code' in may) return answerError(link, id, may)
+    if (this.#full(0)) return answerError(link, id, FULL)
     const jobs = this.#jobs
     const stale: Lease[] = []
     /** Nobody settles for another one, however well tokens can be guessed. */
@@ -474,7 +489,7 @@ export class Queue {
   #counts(link: number, { identity }: Link, id: number, nowMs: number): QueueEffect[] {
     const may = authorize(identity, 'view')
     if ('code' in may) return answerError(link, id, may)
-    return this.#later(link, { what: 'count', nowMs }, (_, lanes) => answer(link, id, this.#countsOf(lanes)))
+    return this.#later(link, id, { what: 'count', nowMs }, (_, lanes) => answer(link, id, this.#countsOf(lanes)))
   }
 
   #countsOf(lanes: readonly LaneCount[]): CountsResult {
@@ -493,9 +508,11 @@ export class Queue {
     }
   }
 
-  #list(link: number, from: Link, id: number, params: QueueParams<'list'>): QueueEffect[] {
+  #list(link: number, from: Link, id: number, params: QueueParams<'list'>, nowMs: number): QueueEffect[] {
     const may = authorize(from.identity, 'view')
     if ('code' in may) return answerError(link, id, may)
+    if (from.pages.exhausted(nowMs))
+      return answerError(link, id, busy('more pages than historyBytes allows were asked for', 1_000))
     const { state, limit, after } = params
     const first: number = LANES[state]
     const end = state === 'dead' ? first + 1 : first + WIDTH
@@ -503,7 +520,7 @@ export class Queue {
       return answerError(link, id, fault('bad_params', 'after: not a place among these'))
     const bounds = { maxJobs: limit, maxBytes: LIMITS.pageBytes }
     const page = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
-      this.#later(link, { what: 'page', lane, after: behind, bounds }, (rows) => {
+      this.#later(link, id, { what: 'page', lane, after: behind, bounds }, (rows) => {
         if (rows.length === 0 && lane + 1 < end) return page(lane + 1, undefined)
         return this.#listed(link, id, rows, rows.length > 0)
       })
@@ -511,9 +528,12 @@ export class Queue {
   }
 
   #listed(link: number, id: number, rows: readonly JobRow[], more: boolean): QueueEffect[] {
-    const identity = this.#links.get(link)?.identity
-    if (!identity) return []
-    const shown = 'code' in authorize(identity, 'peek') ? undefined : rows
+    const from = this.#links.get(link)
+    if (!from) return []
+    // The right may have been taken away while the page was read.
+    const may = authorize(from.identity, 'view')
+    if ('code' in may) return answerError(link, id, may)
+    const shown = 'code' in authorize(from.identity, 'peek') ? undefined : rows
     const waiting = rows.filter((row) => !this.#jobs.isHeld(row.id))
     const jobs = waiting.map((row): JobFacts => {
       const { id: job, at, due, attempt, losses, error } = this.#jobs.resolve(row)
@@ -522,25 +542,32 @@ export class Queue {
     const last = rows.at(-1)
     const next = more && last ? { next: [last.lane, last.due, last.id] as const } : {}
     const bodies = shown ? waiting.map(({ body }) => body) : waiting.map(() => 'null')
-    return [{ name: 'send', links: [link], text: encodeList(id, { jobs, ...next }, bodies) }]
+    const text = encodeList(id, { jobs, ...next }, bodies)
+    from.pages.spend(text.length)
+    return [{ name: 'send', links: [link], text }]
   }
 
-  #redrive(link: number, { identity }: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
-    const may = authorize(identity, 'change')
-    if ('code' in may) return answerError(link, id, may)
+  #redrive(link: number, from: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
+    const asked = authorize(from.identity, 'change')
+    if ('code' in asked) return answerError(link, id, asked)
     const query: QueueQuery = ids
       ? { what: 'find', ids }
       : { what: 'page', lane: LANES.dead, after: undefined, bounds: lanePage() }
-    return this.#later(link, query, (rows) => {
+    return this.#later(link, id, query, (rows) => {
+      // The right may have been taken away while the store was asked.
+      const may = authorize(from.identity, 'change')
+      if ('code' in may) return answerError(link, id, may)
       const redriven = rows.filter((row) => this.#jobs.redrive(may, row)).length
       return this.#reply(link, id, { redriven, more: ids === undefined && rows.length > 0 })
     })
   }
 
-  #cancel(link: number, { identity }: Link, id: number, { ids }: QueueParams<'cancel'>): QueueEffect[] {
-    const may = authorize(identity, 'change')
-    if ('code' in may) return answerError(link, id, may)
-    return this.#later(link, { what: 'find', ids }, (rows) => {
+  #cancel(link: number, from: Link, id: number, { ids }: QueueParams<'cancel'>): QueueEffect[] {
+    const asked = authorize(from.identity, 'change')
+    if ('code' in asked) return answerError(link, id, asked)
+    return this.#later(link, id, { what: 'find', ids }, (rows) => {
+      const may = authorize(from.identity, 'change')
+      if ('code' in may) return answerError(link, id, may)
       const ended: Held[] = []
       let cancelled = 0
       for (const row of rows) {
@@ -561,9 +588,27 @@ export class Queue {
     return this.#reply(link, id, {})
   }
 
+  #limit(link: number, { identity }: Link, id: number, { concurrency, rate }: QueueParams<'limit'>): QueueEffect[] {
+    const may = authorize(identity, 'change')
+    if ('code' in may) return answerError(link, id, may)
+    this.#jobs.limit(may, { concurrency, rate })
+    return this.#reply(link, id, {})
+  }
+
   /** Answer when the store has been asked, unless the link is gone by then. */
-  #later(link: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
-    this.#questions.push({ query, use: (...read) => (this.#links.has(link) ? use(...read) : []) })
+  #later(link: number, id: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
+    const from = this.#links.get(link)
+    if (!from) return []
+    if (from.readCount >= LIMITS.readsPerLink)
+      return answerError(link, id, busy('more questions than readsPerLink wait', 1_000))
+    from.readCount++
+    this.#questions.push({
+      query,
+      use: (...read) => {
+        from.readCount--
+        return this.#links.has(link) ? use(...read) : []
+      },
+    })
     return []
   }
 
@@ -613,11 +658,12 @@ export class Queue {
     }
     // Nobody has to be woken for a job that nobody would take; one that is due by now waits for a commit or a page.
     const { dueAt } = this.#jobs
-    if (room && !this.#jobs.paused && dueAt > nowMs) at = Math.min(at, dueAt)
+    if (room && !this.#jobs.paused) at = Math.min(at, this.#jobs.freeAt(nowMs), dueAt > nowMs ? dueAt : NEVER)
     if (at >= this.#wakeAt) return
     this.#wakeAt = at
     effects.push({ name: 'wake-at', at })
   }
 }
 
+const FULL = busy('more than undurableBytes waits to become durable', 100)
 const hasRoom = ({ link, holding, capacity }: Worker): boolean => link !== undefined && holding < capacity

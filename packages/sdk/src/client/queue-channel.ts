@@ -34,6 +34,7 @@ interface Request {
   readonly done: (result: unknown, error: MessError | undefined) => void
 }
 
+const BUSY_MS = 100
 const RECONNECT = { minMs: 20, maxMs: 5_000 }
 /** Leaves room for the head of a frame. */
 const BATCH_CHARS = 300_000
@@ -164,10 +165,16 @@ export class QueueChannel {
     this.#settles = {}
     this.#settling++
     // A lease that had ended is somebody else's matter by now.
-    this.#ask('settle', params, () => {
-      this.#settling--
-      this.#tellSettled()
-    })
+    const say = (): void =>
+      this.#ask('settle', params, (_, error) => {
+        if (error?.code === 'busy') {
+          new Alarm(say).set(elapsed() + BUSY_MS)
+          return
+        }
+        this.#settling--
+        this.#tellSettled()
+      })
+    say()
   }
 
   #tellSettled(): void {
@@ -229,7 +236,7 @@ export class QueueChannel {
 
   /** The home is busy: again in a moment. */
   #alarmRetry(): void {
-    new Alarm(() => this.#flushJobs()).set(elapsed() + 100)
+    new Alarm(() => this.#flushJobs()).set(elapsed() + BUSY_MS)
   }
 
   // ---- the link

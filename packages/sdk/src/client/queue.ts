@@ -95,6 +95,16 @@ export interface Queue<I, O = I> {
   /** Nobody is given a job until `resume()`; what is held is finished. */
   pause(): Promise<void>
   resume(): Promise<void>
+  /**
+   * How many jobs all workers together may hold at a time, and how many are given out: `count` at once, and as many in each `periodMs`
+   * after that. What is left out is not limited; a restart does not forget it.
+   */
+  limit(limits: QueueLimits): Promise<void>
+}
+
+export interface QueueLimits {
+  readonly concurrency?: number
+  readonly rate?: { readonly count: number; readonly periodMs: number }
 }
 
 const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
@@ -189,6 +199,9 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     cancel: async (ids) => (await channel().ask<{ cancelled: number }>('cancel', { ids })).cancelled,
     pause: () => setPaused(true),
     resume: () => setPaused(false),
+    limit: async ({ concurrency, rate }) => {
+      await channel().ask('limit', { concurrency, rate })
+    },
   }
 }
 

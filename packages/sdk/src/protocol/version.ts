@@ -3,7 +3,7 @@
  * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
- * settle, counts, list, redrive, cancel, pause; jobs, lost.
+ * settle, counts, list, redrive, cancel, pause, limit; jobs, lost.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
 
@@ -12,7 +12,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: '9c818da1b89e9ffddd8b126bfaa63a3bfceb1ec705f1f6dbe33947093ab38e94' },
+  { version: 1, at: '2026-11', hash: 'a8f3f33113ffa09e4cc57d62d026cbc77fd6e2dab890aa20c1194b57400d2116' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

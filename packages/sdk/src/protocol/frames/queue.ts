@@ -140,6 +140,22 @@ export const CancelResult = v.object({ cancelled: Count })
 export const PauseParams = v.object({ queue: TopicName, paused: v.boolean() })
 export const PauseResult = v.object({})
 
+/**
+ * Client → broker: how many jobs all workers together may hold, and how many may be given out: `count` at once, and as many in each
+ * `periodMs` after that. What is left out is not limited.
+ */
+export const LimitParams = v.object({
+  queue: TopicName,
+  concurrency: v.optional(v.pipe(Positive, v.maxValue(LIMITS.leasesPerQueue))),
+  rate: v.optional(
+    v.object({
+      count: v.pipe(Positive, v.maxValue(LIMITS.leasesPerQueue)),
+      periodMs: v.pipe(Positive, v.maxValue(LIMITS.leaseMs)),
+    }),
+  ),
+})
+export const LimitResult = v.object({})
+
 /** Broker → client: jobs that are the worker's until `untilMs`. `jobs` has id, attempt and time of enqueueing; payloads stand last. */
 export const JobsParams = v.object({
   queue: TopicName,
@@ -169,6 +185,7 @@ export const QUEUE_REQUESTS = {
   redrive: RedriveParams,
   cancel: CancelParams,
   pause: PauseParams,
+  limit: LimitParams,
 } as const
 
 export type QueueMethod = keyof typeof QUEUE_REQUESTS
