@@ -265,7 +265,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     if (unsent !== 'discard') {
       await Promise.all(host.underway)
       if ((await outbox.list()).length > 0)
-        throw new MessError('unsent', 'Messages are unsent or refused', { scope: 'mess' })
+        throw new MessError('unsent', 'Not all was sent', { scope: 'mess' })
     }
     use()
     await close(0, true)
