@@ -264,8 +264,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
     const { outbox } = use()
     if (unsent !== 'discard') {
       await Promise.all(host.underway)
-      if ((await outbox.list()).length > 0)
-        throw new MessError('unsent', 'Not all was sent', { scope: 'mess' })
+      if ((await outbox.list()).length > 0) throw new MessError('unsent', 'Not all was sent', { scope: 'mess' })
     }
     use()
     await close(0, true)
