@@ -71,7 +71,11 @@ export class ReplicaFeed implements Feed {
     this.#epoch = copy.epoch
     this.#next = copy.next
     events.reset(copy.next)
-    for (const range of copy.ranges) await events.add(receivedOf(range), copy.epoch)
+    for (const range of copy.ranges) {
+      const opened = events.add(receivedOf(range), copy.epoch)
+      // Waiting for nothing would let a list be shown that has been emptied and not yet filled again.
+      if (opened) await opened
+    }
   }
 
   stop(): void {
