@@ -222,7 +222,8 @@ export class Reader {
     const subscription = this.#subscription
     this.#recorder.push({ e: 'deliver', sub: this.name, epoch, offset, id, digest: digestOf(data) })
     const handled = (): void => {
-      if (this.#gone || this.#subscription !== subscription) return
+      // What a handler was still at when its subscription ended has not been handled, and comes again.
+      if (this.#gone || subscription.state === 'stopped') return
       this.#recorder.push({ e: 'handled', sub: this.name, offset })
       this.#moved(epoch, offset + 1)
     }
