@@ -107,7 +107,7 @@ class Checker {
   // ---- publishers
 
   #publisher(event: PublisherEvent): void {
-    if (event.e === 'denied') this.#denied.set(event.publisher, [])
+    if (event.e === 'denied') this.#denied.set(event.publisher, this.#denied.get(event.publisher) ?? [])
     else if (event.e === 'allowed') {
       for (const publication of this.#denied.get(event.publisher) ?? []) publication.denied = false
       this.#denied.delete(event.publisher)

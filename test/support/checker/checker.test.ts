@@ -236,6 +236,13 @@ it('lets a log that was made anew count from the start again', () => {
   expect(broken([publish(1), acked(1, 5), publish(2), anew], { logs: [log([2], 0, { epoch: 'F' })] })).toEqual([])
 })
 
+it('lets what waited be stored once a right is given back, also where it had been taken twice', () => {
+  const denied: HistoryEvent = { e: 'denied', publisher: 'a' }
+  const history = [denied, publish(1), denied, publish(2), { e: 'allowed', publisher: 'a' } as const]
+
+  expect(broken([...history, acked(1, 0), acked(2, 1)], { logs: [log([1, 2])] })).toEqual([])
+})
+
 it('a message that never arrived with the right to be stored was stored without it, also where it is trimmed by the end', () => {
   const turnedAway: HistoryEvent = { e: 'arrived', id: 'a.1', may: false }
 
