@@ -106,8 +106,10 @@ export class OwnMessages {
       if (!this.#store) return this.#handOver(batch)
       // Each origin counts messages of one topic, without holes among those that are added in one go.
       const rows = await this.#store.add([...Map.groupBy(own, ({ origin }) => origin).values()].map(additionOf))
-      this.#stored(own, rows)
       batch.resolve({ durability: 'disk' })
+      // Whoever waits for this goes on before what comes next is begun.
+      await undefined
+      this.#stored(own, rows)
     } catch (error) {
       if (!this.#store) return this.#handOver(batch)
       const failure = failureOf(error)

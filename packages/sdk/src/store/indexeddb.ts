@@ -21,6 +21,8 @@ export class IndexedDBStore implements LogStore {
   readonly #database: Database
   readonly #topic: string
   readonly #term: number
+  /** As it was loaded, with what a later version added to it. */
+  #log: Log | undefined
 
   /** @param term higher than that of every home before */
   constructor(database: Database, topic: string, term: number) {
@@ -38,7 +40,8 @@ export class IndexedDBStore implements LogStore {
       async ({ logs, heads, bodies, checkpoints }) => {
         const log: Log = (await ask(logs.get(topic))) ?? { v: 1, epoch: newEpoch, head: 0, term: 0 }
         this.#fence(log)
-        logs.put({ ...log, term: this.#term }, topic)
+        this.#log = { ...log, term: this.#term }
+        logs.put(this.#log, topic)
         const checkpoint: Loaded['checkpoint'] = await ask(checkpoints.getAll(keysOf(topic)))
         const newest = await nearest(heads, topic, log.head)
         const tail = newest && { ...newest, body: (await ask(bodies.get([topic, newest.first]))) as string }
@@ -53,18 +56,23 @@ export class IndexedDBStore implements LogStore {
       ['logs', 'heads', 'bodies', 'checkpoints'],
       'strict',
       async ({ logs, heads, bodies, checkpoints }) => {
-        const log: Log | undefined = await ask(logs.get(topic))
-        if (log?.head !== expect.head) throw new StoreConflict(`the log ends at ${log?.head}, not at ${expect.head}`)
-        this.#fence(log)
-        if (replaceTail && (await ask(heads.getKey([topic, replaceTail.first]))) === undefined)
-          throw new StoreConflict('the row that was to be made longer is not there')
+        // Everything is asked for in one go, and what must hold is looked at then: a mistake takes all of it back.
+        const found = Promise.all([
+          ask<Log | undefined>(logs.get(topic)),
+          replaceTail && ask(heads.getKey([topic, replaceTail.first])),
+        ])
         const rows = replaceTail ? [replaceTail, ...append] : append
         for (const { body, ...head } of rows) {
           heads.put(head, [topic, head.first])
           bodies.put(body, [topic, head.first])
         }
         for (const [bucket, text] of checkpoint ?? []) checkpoints.put([bucket, text], [topic, bucket])
-        logs.put({ ...log, head: rows.at(-1)?.next ?? log.head }, topic)
+        logs.put({ ...this.#log, head: rows.at(-1)?.next ?? expect.head }, topic)
+        const [log, tail] = await found
+        if (log?.head !== expect.head) throw new StoreConflict(`the log ends at ${log?.head}, not at ${expect.head}`)
+        this.#fence(log)
+        if (replaceTail && tail === undefined)
+          throw new StoreConflict('the row that was to be made longer is not there')
         if (trimBelow === undefined) return
         const last = await nearest(heads, topic, trimBelow)
         const below = keysOf(topic, undefined, last && last.next > trimBelow ? last.first : trimBelow)
