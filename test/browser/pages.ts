@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { build } from 'esbuild'
 import { chromiumArgs, chromiumPath } from '../../scripts/chromium.mjs'
@@ -39,8 +39,7 @@ export async function servePages({ script, html, token }: PagesOptions): Promise
     else if (url === '/script.js') response.setHeader('content-type', 'text/javascript').end(code)
     else response.setHeader('content-type', 'text/html').end(html)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const port = await listenAnew(server)
   return {
     url: `http://127.0.0.1:${port}/`,
     insecureUrl: `http://${INSECURE_HOST}:${port}/`,
@@ -49,6 +48,20 @@ export async function servePages({ script, html, token }: PagesOptions): Promise
       server.close()
     },
   }
+}
+
+/** Ports are given out again; pages under one of them would find what others left there in the same profile. */
+const ports = new Set<number>()
+
+async function listenAnew(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  if (!ports.has(port)) {
+    ports.add(port)
+    return port
+  }
+  await new Promise((resolve) => server.close(resolve))
+  return listenAnew(server)
 }
 
 const bundles = new Map<string, Promise<Uint8Array>>()
