@@ -82,7 +82,11 @@ export const ATTACKS: readonly Attack[] = [
     tests: [['packages/edge/src/acl/host-pattern.test.ts', 'matches what a regular expression matches as a whole']],
   },
 
-  { id: 'C1', what: 'consuming through a queue what a topic refuses', later: 'work queues' },
+  {
+    id: 'C1',
+    what: 'consuming through a queue what a topic refuses',
+    tests: everywhere('C1, C6 a topic and a queue of one name'),
+  },
   { id: 'C2', what: 'a farewell that is published after its writer lost the right', later: 'presence' },
   {
     id: 'C3',
@@ -91,7 +95,7 @@ export const ATTACKS: readonly Attack[] = [
   },
   { id: 'C4', what: 'a cursor of another topic or user', tests: everywhere('C4 a cursor is a position and no right') },
   { id: 'C5', what: 'reading state that was made from messages', later: 'last values' },
-  { id: 'C6', what: 'moving jobs between queues', later: 'work queues' },
+  { id: 'C6', what: 'moving jobs between queues', tests: everywhere('C1, C6 a topic and a queue of one name') },
   {
     id: 'C7',
     what: 'asking what there is',

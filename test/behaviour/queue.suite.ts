@@ -381,6 +381,21 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await second.settle({ ack: [leaseOf(again as Taken)] })).toEqual({ stale: [] })
       })
 
+      promise(
+        'that ended while the home was out of memory are told when all links are back, and given to whoever has room then',
+        async (stage) => {
+          const [first, second, job] = await two(stage)
+          await first.work(0)
+          stage.nowMs += 60_000
+
+          await stage.hibernate()
+          stage.home.due()
+
+          expect(await second.gets(1)).toMatchObject([{ id: job.id, attempt: 2 }])
+          expect(first.lost).toMatchObject([{ leases: [leaseOf(job)], reason: 'deadline' }])
+        },
+      )
+
       promise('an ack that is late counts while nobody else was given the job', async (stage) => {
         const [first, second, job] = await two(stage)
         await second.work(0)

@@ -27,27 +27,31 @@ beforeEach(() => {
 })
 
 const directory = () => settings.DIRECTORY.getByName('directory:main')
-const at = (call: string) => call.replace(':topic', topic)
+const at = (call: string) => call.replace(/:(topic|queue)/, topic)
 const version = async (call: string) => (await here.call(at(call))).body.version
 
 describe('roles', () => {
-  type Who = keyof typeof ROLES | 'nobody' | 'the manager of a topic'
+  type Who = keyof typeof ROLES | 'nobody' | 'their manager'
   /** Every call, and who may make it. */
   const MAY: Record<Call, readonly Who[]> = {
     'GET /policy': ['viewer', 'operator', 'admin'],
     'PUT /policy': ['admin'],
     'PATCH /policy': ['admin'],
     'GET /groups': ['viewer', 'operator', 'admin'],
-    'GET /access/topics/:topic': ['viewer', 'operator', 'admin', 'the manager of a topic'],
-    'PUT /access/topics/:topic': ['admin', 'the manager of a topic'],
-    'PATCH /access/topics/:topic': ['admin', 'the manager of a topic'],
+    'GET /access/topics/:topic': ['viewer', 'operator', 'admin', 'their manager'],
+    'PUT /access/topics/:topic': ['admin', 'their manager'],
+    'PATCH /access/topics/:topic': ['admin', 'their manager'],
+    'GET /access/queues/:queue': ['viewer', 'operator', 'admin', 'their manager'],
+    'PUT /access/queues/:queue': ['admin', 'their manager'],
+    'PATCH /access/queues/:queue': ['admin', 'their manager'],
     'POST /revocations': ['operator', 'admin'],
     'POST /kicks': ['operator', 'admin'],
     'POST /explain': ['viewer', 'operator', 'admin'],
     'GET /audit': ['viewer', 'operator', 'admin'],
-    'GET /audit/topics/:topic': ['viewer', 'operator', 'admin', 'the manager of a topic'],
+    'GET /audit/topics/:topic': ['viewer', 'operator', 'admin', 'their manager'],
+    'GET /audit/queues/:queue': ['viewer', 'operator', 'admin', 'their manager'],
   }
-  const EVERYBODY: readonly Who[] = ['nobody', 'viewer', 'operator', 'admin', 'the manager of a topic']
+  const EVERYBODY: readonly Who[] = ['nobody', 'viewer', 'operator', 'admin', 'their manager']
   const cases = Object.entries(MAY).flatMap(([call, may]) => EVERYBODY.map((who) => [who, call, may] as const))
 
   test('every call has a row here', () => {
@@ -56,7 +60,9 @@ describe('roles', () => {
 
   test.each(cases)('%s and %s', async (who, call, may) => {
     await here.setPolicy({
-      rules: 'acl allow user:manager view topic\nacl allow user:manager grant topic',
+      rules: ['topic', 'queue']
+        .map((kind) => `acl allow user:manager view ${kind}\nacl allow user:manager grant ${kind}`)
+        .join('\n'),
       grants: [
         { group: 'viewers', role: 'viewer' },
         { group: 'operators', role: 'operator' },
@@ -67,12 +73,7 @@ describe('roles', () => {
 
     // A body that is no good: whoever may is told so, and nothing is changed.
     const body = call.startsWith('GET') ? undefined : { nonsense: true }
-    const { status } = await here.call(
-      at(call),
-      body,
-      who === 'the manager of a topic' ? 'manager' : 'somebody',
-      claims,
-    )
+    const { status } = await here.call(at(call), body, who === 'their manager' ? 'manager' : 'somebody', claims)
 
     if (!may.includes(who)) expect(status).toBe(403)
     else expect(status).toBe(call.startsWith('GET') ? 200 : 400)

@@ -6,7 +6,9 @@ import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { app } from '../../packages/edge/src/app.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
+import { QUEUE_REQUESTS } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import { REQUESTS } from '../../packages/sdk/src/protocol/frames/requests.ts'
+import { encodeEnqueue } from '../support/queue-client.ts'
 import { Client, codeOf, makeToken, paramsOf, SECRET, upgradeRequest } from './client.ts'
 
 // A busy machine is slow, and not wrong.
@@ -19,7 +21,9 @@ const ISSUER = 'https://login.example'
 const RULES = `
   acl allow user:owner all all from=all
   acl deny user:ana all topic name="open/sealed"
+  acl deny user:ana all queue name="open/sealed"
   acl allow user:ana all topic name="open/#" from=all
+  acl allow user:ana all queue name="open/#"
   acl allow group:staff subscribe topic name="staff/#"
 `
 const SECRET_TOPIC = 'vault/plan'
@@ -34,6 +38,10 @@ beforeAll(async () => {
   await setPolicy(RULES)
   const owner = await enter(SECRET_TOPIC, { sub: 'owner' })
   await owner.publish(1, [JSON.stringify(MARKER)])
+  const enqueuer = await enterQueue(SECRET_TOPIC, { sub: 'owner' })
+  await enqueuer.request((id) =>
+    encodeEnqueue(id, { queue: SECRET_TOPIC, publisher: 'publisher', after: 0, first: 1 }, [JSON.stringify(MARKER)]),
+  )
 })
 
 beforeEach(() => {
@@ -50,7 +58,7 @@ interface Answer {
   readonly all: string
 }
 
-/** @param name the topic that is attacked @param sub who attacks */
+/** @param name the topic or queue that is attacked @param sub who attacks */
 type Way = (name: string, sub: string) => Promise<Answer>
 
 /** A link to a topic that may be entered, on which a frame names another one. */
@@ -63,14 +71,28 @@ const frame =
     return { code: codeOf(answer), ...textsOf(client) }
   }
 
-/** To the topic itself. */
-const door: Way = async (name, sub) => {
-  const response = await worker.fetch(upgradeRequest(encodeURIComponent(name), await makeToken({ sub })), vars)
-  if (response.status !== 101) return { code: (await errorOf(response)).code, text: '', all: '' }
-  const client = new Client(response, name)
-  const first = await client.next(() => true)
-  return { code: codeOf(first), ...textsOf(client) }
-}
+/** The same for queues. */
+const queueFrame =
+  (method: string, params: object = {}): Way =>
+  async (name, sub) => {
+    const client = await enterQueue(OPEN_TOPIC, { sub })
+    const answer = await client.ask(method, { queue: name, ...params })
+    client.close()
+    return { code: codeOf(answer), ...textsOf(client) }
+  }
+
+/** To the topic or queue itself. */
+const doorOf =
+  (kind: 'topics' | 'queues'): Way =>
+  async (name, sub) => {
+    const request = upgradeRequest(encodeURIComponent(name), await makeToken({ sub }), {}, kind)
+    const response = await worker.fetch(request, vars)
+    if (response.status !== 101) return { code: (await errorOf(response)).code, text: '', all: '' }
+    const client = new Client(response, name)
+    const first = await client.next(() => true)
+    return { code: codeOf(first), ...textsOf(client) }
+  }
+const door = doorOf('topics')
 
 const http =
   (method: string, path: (name: string) => string, body?: (name: string) => object): Way =>
@@ -106,7 +128,24 @@ const WAYS: Record<string, Way | 'names nothing'> = {
     return { code: codeOf(answer), ...textsOf(client) }
   },
   'ws history': frame('history', (topic) => ({ topic, limit: 10 })),
+  'queue hello': 'names nothing',
+  'queue authenticate': 'names nothing',
+  'queue enqueue': async (name, sub) => {
+    const client = await enterQueue(OPEN_TOPIC, { sub })
+    const params = { queue: name, publisher: 'publisher-of-ana', after: 0, first: 1 }
+    const answer = await client.request((id) => encodeEnqueue(id, params, ['"stolen"']))
+    return { code: codeOf(answer), ...textsOf(client) }
+  },
+  'queue work': queueFrame('work', { worker: 'worker-of-ana', capacity: 10, leaseMs: 60_000 }),
+  'queue settle': queueFrame('settle', { ack: [[1, 1]] }),
+  'queue counts': queueFrame('counts'),
+  'queue list': queueFrame('list', { state: 'ready', limit: 10 }),
+  'queue redrive': queueFrame('redrive'),
+  'queue cancel': queueFrame('cancel', { ids: [1] }),
+  'queue pause': queueFrame('pause', { paused: true }),
+  'queue limit': queueFrame('limit', { concurrency: 1 }),
   'ALL /v1/topics/:topic{[\\s\\S]+}': door,
+  'ALL /v1/queues/:queue{[\\s\\S]+}': doorOf('queues'),
   'GET /health': 'names nothing',
   'GET /v1/admin/policy': http('GET', () => '/v1/admin/policy'),
   'PUT /v1/admin/policy': http(
@@ -119,6 +158,17 @@ const WAYS: Record<string, Way | 'names nothing'> = {
     'PUT',
     (name) => `/v1/admin/access/topics/${name}`,
     () => ({ rules: 'acl allow user:ana all topic', ifVersion: 0 }),
+  ),
+  'GET /v1/admin/access/queues/:queue{[\\s\\S]+}': http('GET', (name) => `/v1/admin/access/queues/${name}`),
+  'PUT /v1/admin/access/queues/:queue{[\\s\\S]+}': http(
+    'PUT',
+    (name) => `/v1/admin/access/queues/${name}`,
+    () => ({ rules: 'acl allow user:ana all queue', ifVersion: 0 }),
+  ),
+  'PATCH /v1/admin/access/queues/:queue{[\\s\\S]+}': http(
+    'PATCH',
+    (name) => `/v1/admin/access/queues/${name}`,
+    () => ({ add: { rules: ['acl allow user:ana all queue'] }, ifVersion: 0 }),
   ),
   'POST /v1/admin/revocations': http(
     'POST',
@@ -153,6 +203,7 @@ const WAYS: Record<string, Way | 'names nothing'> = {
   ),
   'GET /v1/admin/audit': http('GET', () => '/v1/admin/audit'),
   'GET /v1/admin/audit/topics/:topic{[\\s\\S]+}': http('GET', (name) => `/v1/admin/audit/topics/${name}`),
+  'GET /v1/admin/audit/queues/:queue{[\\s\\S]+}': http('GET', (name) => `/v1/admin/audit/queues/${name}`),
 }
 
 const ways = Object.entries(WAYS).flatMap(([name, way]) => (way === 'names nothing' ? [] : [[name, way] as const]))
@@ -160,8 +211,9 @@ const ways = Object.entries(WAYS).flatMap(([name, way]) => (way === 'names nothi
 test('every method and every route has its line, so that none is added without these cases', () => {
   const routes = app.routes.filter(({ path }) => !path.endsWith('*')).map(({ method, path }) => `${method} ${path}`)
   const methods = Object.keys(REQUESTS).map((method) => `ws ${method}`)
+  const queueMethods = Object.keys(QUEUE_REQUESTS).map((method) => `queue ${method}`)
 
-  expect(Object.keys(WAYS).sort()).toEqual([...new Set([...methods, ...routes])].sort())
+  expect(Object.keys(WAYS).sort()).toEqual([...new Set([...methods, ...queueMethods, ...routes])].sort())
 })
 
 // ---- names
@@ -213,18 +265,25 @@ describe.each(NAMES)('%s', (_, name) => {
   test.each(ways)('%s', async (_, way) => {
     const answer = await way(name, 'ana')
 
-    expect(answer.code).toMatch(/^(bad_name|bad_params|bad_frame|wrong_topic|forbidden|not_found)$/)
+    expect(answer.code).toMatch(/^(bad_name|bad_params|bad_frame|wrong_topic|wrong_queue|forbidden|not_found)$/)
     expect(answer.all).not.toContain(MARKER)
   })
 })
 
-test('A1–A13 left nothing behind: no object and no row but those of the two topics', async () => {
-  const before = (await listDurableObjectIds(settings.TOPICS)).length
+test('A1–A13 left nothing behind: no object and no row but those of the two topics and queues', async () => {
+  const objects = async () => [
+    (await listDurableObjectIds(settings.TOPICS)).length,
+    (await listDurableObjectIds(settings.QUEUES)).length,
+  ]
+  const before = await objects()
   for (const [, name] of NAMES) for (const [, way] of ways) await way(name, 'ana')
 
-  expect(await listDurableObjectIds(settings.TOPICS)).toHaveLength(before)
+  expect(await objects()).toEqual(before)
   const owner = await enter(SECRET_TOPIC, { sub: 'owner' })
   expect((await owner.ask('history', { topic: SECRET_TOPIC, limit: 10 })).result).toMatchObject({ messages: [MARKER] })
+  const enqueuer = await enterQueue(SECRET_TOPIC, { sub: 'owner' })
+  const ready = { queue: SECRET_TOPIC, state: 'ready', limit: 10 }
+  expect((await enqueuer.ask('list', ready)).result).toMatchObject({ jobs: [{ id: 1 }], messages: [MARKER] })
 })
 
 test('A12 a name that is no text, or stands there twice, is refused or read once by all', async () => {
@@ -247,7 +306,7 @@ test.each(ways)('C7, C8 what is there and what is not are answered alike: %s', a
   const there = await way(SECRET_TOPIC, 'ana')
   const nowhere = await way('vault/none', 'ana')
 
-  expect(there.code).toMatch(/^(wrong_topic|forbidden)$/)
+  expect(there.code).toMatch(/^(wrong_topic|wrong_queue|forbidden)$/)
   expect(there.text.replaceAll(SECRET_TOPIC, '')).toBe(nowhere.text.replaceAll('vault/none', ''))
 })
 
@@ -286,6 +345,24 @@ test('C4 a cursor is a position and no right', async () => {
 
   expect(codeOf(answers[0] as never)).toBe('wrong_topic')
   expect(ana.texts.join('\n')).not.toContain(MARKER)
+})
+
+test('C1, C6 a topic and a queue of one name are not the same, and no request takes a job from one queue to another', async () => {
+  await during(`acl allow user:reader all topic name="both/#" from=all
+    acl allow user:worker all queue name="both/#"\n${RULES}`)
+  const name = 'both/1'
+  const worker = await enterQueue(name, { sub: 'worker' })
+  const doors = [await doorOf('queues')(name, 'reader'), await doorOf('topics')(name, 'worker')]
+  const asked = [
+    await worker.ask('subscribe', { topic: name, subscription: 1, from: 'start', window: 1 }),
+    await worker.ask('history', { topic: name, limit: 1 }),
+    await worker.ask('redrive', { queue: SECRET_TOPIC }),
+    await worker.ask('redrive', { queue: name, to: SECRET_TOPIC, from: SECRET_TOPIC }),
+  ]
+
+  expect(doors.map(({ code }) => code)).toEqual(['forbidden', 'forbidden'])
+  expect(asked.map(codeOf)).toEqual(['unknown_method', 'unknown_method', 'wrong_queue', undefined])
+  expect(asked[3]?.result).toEqual({ redriven: 0, more: false })
 })
 
 test('C13 in a frame of many messages each is judged, and the answer says what became of each', async () => {
@@ -587,6 +664,13 @@ const textsOf = ({ texts }: Client) => ({ text: texts.at(-1) ?? '', all: texts.j
 
 async function open(topic: string, claims: object): Promise<Client> {
   return new Client(await worker.fetch(upgradeRequest(topic, await makeToken({ ...claims })), vars), topic)
+}
+
+async function enterQueue(queue: string, claims: object): Promise<Client> {
+  const request = upgradeRequest(queue, await makeToken({ ...claims }), {}, 'queues')
+  const client = new Client(await worker.fetch(request, vars), queue)
+  await client.hello()
+  return client
 }
 
 async function enter(topic: string, claims: object): Promise<Client> {

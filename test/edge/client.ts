@@ -31,9 +31,10 @@ export function upgradeRequest(
   topic: string,
   token: string | undefined,
   headers: Record<string, string> = {},
+  kind: 'topics' | 'queues' = 'topics',
 ): Request {
   const bearer = token === undefined ? '' : `, ${PROTOCOL.bearer}${base64url.encode(token)}`
-  return new Request(`https://mess.test/v1/topics/${topic}`, {
+  return new Request(`https://mess.test/v1/${kind}/${topic}`, {
     headers: { upgrade: 'websocket', 'sec-websocket-protocol': `${PROTOCOL.name}${bearer}`, ...headers },
   })
 }
@@ -72,8 +73,13 @@ export class Client {
 
   /** @returns the frame that answers, be it a result or an error */
   ask(method: string, params: object): Promise<Frame> {
+    return this.request((id) => encodeRequest(id, method, params))
+  }
+
+  /** @param write the frame with this id */
+  request(write: (id: number) => string): Promise<Frame> {
     const id = ++this.#lastId
-    this.send(encodeRequest(id, method, params))
+    this.send(write(id))
     return this.next((frame) => frame.id === id && frame.method === undefined)
   }
 
@@ -99,9 +105,8 @@ export class Client {
 
   /** Sequences `first` to `first + payloads.length - 1`, all as texts. */
   publish(first: number, payloads: readonly string[], publisher = 'publisher'): Promise<Frame> {
-    const id = ++this.#lastId
-    this.send(encodePublish(id, { topic: this.#topic, publisher, after: first - 1, first }, payloads.join(',\n')))
-    return this.next((frame) => frame.id === id)
+    const params = { topic: this.#topic, publisher, after: first - 1, first }
+    return this.request((id) => encodePublish(id, params, payloads.join(',\n')))
   }
 
   /** The first frame, of those that came and those that will, that is wanted. */

@@ -1,6 +1,7 @@
 import { onTestFinished } from 'vitest'
 import type { PolicyDocument } from '../../packages/edge/src/access/document.ts'
 import { Client, makeToken, SECRET, upgradeRequest } from './client.ts'
+import { QueueLink } from './queue-link.ts'
 
 /** Groups are believed only of this issuer. */
 export const ISSUER = 'https://login.example'
@@ -43,6 +44,17 @@ export class Deployment<E extends object> {
     const client = await this.open(topic, user, claims)
     await client.hello()
     return client
+  }
+
+  async openQueue(queue: string, user: string, claims: object = {}): Promise<QueueLink> {
+    const request = upgradeRequest(queue, await makeToken({ sub: user, ...claims }), {}, 'queues')
+    return new QueueLink(await this.#server.fetch(request, this.vars), queue)
+  }
+
+  async greetedQueue(queue: string, user: string, claims: object = {}): Promise<QueueLink> {
+    const link = await this.openQueue(queue, user, claims)
+    await link.hello()
+    return link
   }
 
   async call(call: string, body?: object, user = ROOT, claims: object = {}): Promise<Answer> {

@@ -5,7 +5,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { PolicyDocument } from '../../packages/edge/src/access/document.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker, { type LimiterObject } from '../../packages/edge/src/index.ts'
-import { limiterName, topicObjectName } from '../../packages/edge/src/objects/object-name.ts'
+import { limiterName, objectName } from '../../packages/edge/src/objects/object-name.ts'
 import { Client, codeOf, makeToken, SECRET, upgradeRequest } from './client.ts'
 
 // A busy machine is slow, and not wrong.
@@ -78,7 +78,7 @@ async function policy(method: string, body?: object): Promise<PolicyDocument & {
   return response.json()
 }
 
-const topicAt = (name = topic) => vars.TOPICS.getByName(topicObjectName(name))
+const topicAt = (name = topic) => vars.TOPICS.getByName(objectName({ kind: 'topic', name }))
 
 /** Who counts a user's connections, and how many it believes there are. */
 async function limiterOf(client: Client, which: 'user' | 'address' = 'user', at = topic) {
@@ -213,7 +213,10 @@ test('a user holds so many connections over all topics, and the one too many mak
     { id: null, error: { data: { code: 'limit_reached', retryable: true, retryAfterMs: 5_000 } } },
   ])
   // Those that hold the other two are asked for the truth.
-  expect(asked.sort()).toEqual([topicObjectName(`${topic}/a`), topicObjectName(`${topic}/b`)])
+  expect(asked.sort()).toEqual([
+    objectName({ kind: 'topic', name: `${topic}/a` }),
+    objectName({ kind: 'topic', name: `${topic}/b` }),
+  ])
   expect(other).toBeInstanceOf(Client)
   expect(first.frames).toHaveLength(1)
 })
@@ -291,7 +294,7 @@ test('a connection that has just been let in is not looked for yet', async () =>
   const limiter = await limiterOf(client)
   const asLimiter = (work: (limiter: LimiterObject) => Promise<unknown>) =>
     runInDurableObject(limiter.stub, async (object) => void (await work(object as unknown as LimiterObject)))
-  await asLimiter((one) => one.take({ id: 'on its way', topic, most: 2 }))
+  await asLimiter((one) => one.take({ id: 'on its way', at: topic, most: 2 }))
 
   client.close()
   await vi.waitUntil(async () => (await limiter.count()) === 1, { timeout: 20_000 })

@@ -6,6 +6,7 @@ import type { LimiterObject } from './objects/limiter-object.ts'
 /** What a deployment binds and sets, see wrangler.toml. An empty text counts as not set. */
 export interface Env extends TokenVars, AddressVars {
   readonly TOPICS: DurableObjectNamespace
+  readonly QUEUES: DurableObjectNamespace
   readonly DIRECTORY: DurableObjectNamespace<DirectoryObject>
   readonly LIMITER: DurableObjectNamespace<LimiterObject>
   /** Rules that count until an administrator sets a policy. Without either, nobody may do anything. */

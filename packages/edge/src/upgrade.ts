@@ -2,6 +2,7 @@ import { ERRORS, encodeError, type Fault, fault, nameFault, PROTOCOL } from '@me
 import { mayEnter } from './access/edge-policy.ts'
 import type { ConnectionLimits } from './access/limits.ts'
 import { leavePlace, takePlace } from './access/places.ts'
+import type { Resource } from './access/resource.ts'
 import { VISITOR_HEADER, type Visitor, visitorOf, writeVisitor } from './access/visitor.ts'
 import { countDenial } from './audit/denials.ts'
 import { addressOf } from './auth/address.ts'
@@ -11,14 +12,14 @@ import { verifyToken } from './auth/token.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
 import { fitsAttachment } from './objects/attachment.ts'
-import { topicObjectName } from './objects/object-name.ts'
+import { stubOf } from './objects/resource-stub.ts'
 import { readRetention } from './objects/retention.ts'
 
 /**
- * A WebSocket to a topic. Whoever may not come in is told so here, and no object is woken or made for them. After that the Worker is out
+ * A WebSocket to a topic or queue. Whoever may not come in is told so here, and no object is woken or made for them. After that the Worker is out
  * of the way: frames go between client and object.
  */
-export async function openTopic(request: Request, topic: string, env: Env): Promise<Response> {
+export async function openLink(request: Request, resource: Resource, env: Env): Promise<Response> {
   const protocols = readProtocols(request.headers.get('sec-websocket-protocol'))
   if (!isUpgrade(request) || !protocols.includes(PROTOCOL.name)) {
     return httpError(fault('upgrade_needed'), { upgrade: 'websocket' })
@@ -29,8 +30,8 @@ export async function openTopic(request: Request, topic: string, env: Env): Prom
   if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' })) {
     return httpError(fault('forbidden_origin'))
   }
-  const admitted = await admit(protocols, topic, { env, address: addressOf(request, env) })
-  if (!('code' in admitted)) return connect(topic, admitted, env)
+  const admitted = await admit(protocols, resource, { env, address: addressOf(request, env) })
+  if (!('code' in admitted)) return connect(resource, admitted, env)
   countDenial(env, admitted.code)
   return refuse(admitted)
 }
@@ -53,9 +54,13 @@ interface Asked {
   readonly address: string | undefined
 }
 
-async function admit(protocols: readonly string[], topic: string, { env, address }: Asked): Promise<Visitor | Fault> {
-  const wrong = nameFault(topic)
-  if (wrong) return fault('bad_name', `the topic name ${wrong}`)
+async function admit(
+  protocols: readonly string[],
+  resource: Resource,
+  { env, address }: Asked,
+): Promise<Visitor | Fault> {
+  const wrong = nameFault(resource.name)
+  if (wrong) return fault('bad_name', `the ${resource.kind} name ${wrong}`)
   const bearer = readBearer(protocols)
   if ('code' in bearer) return bearer
   const user = await verifyToken(bearer.token, env)
@@ -68,13 +73,13 @@ async function admit(protocols: readonly string[], topic: string, { env, address
   }
   const visitor = await visitorOf(user, address)
   if (!fitsAttachment(visitor)) return fault('token_too_large')
-  const limits = await mayEnter(visitor, topic, env)
-  return 'code' in limits ? limits : seat(visitor, { topic, limits, env })
+  const limits = await mayEnter(visitor, resource, env)
+  return 'code' in limits ? limits : seat(visitor, { resource, limits, env })
 }
 
 async function seat(
   visitor: Visitor,
-  counted: { topic: string; limits: ConnectionLimits; env: Env },
+  counted: { resource: Resource; limits: ConnectionLimits; env: Env },
 ): Promise<Visitor | Fault> {
   try {
     const place = await takePlace(visitor, counted)
@@ -87,9 +92,9 @@ async function seat(
 }
 
 /** The request to the object is made anew: of what came from outside, nothing passes. */
-async function connect(topic: string, visitor: Visitor, env: Env): Promise<Response> {
+async function connect(resource: Resource, visitor: Visitor, env: Env): Promise<Response> {
   try {
-    return await env.TOPICS.getByName(topicObjectName(topic)).fetch('https://topic.internal/', {
+    return await stubOf(env, resource).fetch('https://object.internal/', {
       headers: {
         upgrade: 'websocket',
         'sec-websocket-protocol': PROTOCOL.name,
@@ -97,7 +102,7 @@ async function connect(topic: string, visitor: Visitor, env: Env): Promise<Respo
       },
     })
   } catch (error) {
-    console.error('the object of a topic did not answer:', error)
+    console.error('the object of a topic or queue did not answer:', error)
     if (visitor.place) await leavePlace(visitor.place, env)
     return refuse(fault('internal'))
   }

@@ -2,10 +2,12 @@ import { type Fault, fault } from '@messkit/sdk/protocol'
 import { turnedAway } from '../audit/decision.ts'
 import { recordDenial } from '../audit/denials.ts'
 import type { Env } from '../env.ts'
-import { directoryOf, topicOf } from '../objects/stubs.ts'
+import { stubOf } from '../objects/resource-stub.ts'
+import { directoryOf } from '../objects/stubs.ts'
 import { Judge, NO_LAYER } from './judge.ts'
 import type { ConnectionLimits } from './limits.ts'
 import { layerOf, type News, NO_NEWS, readNews, revokedOf } from './news.ts'
+import { keyOf, type Resource } from './resource.ts'
 import type { Visitor } from './visitor.ts'
 
 /** A Worker's copy of the policy is asked about again when it is this old. Nobody is turned away by a copy that was not asked about just now. */
@@ -21,24 +23,25 @@ interface Copy {
 const copies = new WeakMap<object, Copy>()
 
 /**
- * Whether it is worth asking the topic at all: the first look, before any object is made or woken. Here those are turned away whom nothing
- * lets in; a topic is asked ahead where only rules of its own could.
+ * Whether it is worth asking the topic or queue at all: the first look, before any object is made or woken. Here those are turned away whom nothing
+ * lets in; it is asked ahead where only rules of its own could.
  * @returns how many connections they may hold
  */
-export async function mayEnter(visitor: Visitor, topic: string, env: Env): Promise<ConnectionLimits | Fault> {
+export async function mayEnter(visitor: Visitor, resource: Resource, env: Env): Promise<ConnectionLimits | Fault> {
+  const { kind, name } = resource
   try {
     const { judge, news } = await copyFor(env, FRESH_MS)
     const limits = judge.connecting(visitor)
-    if (limits && judge.judge(visitor, 'topic', topic).rights !== 0) return limits
-    const found = await directoryOf(env).lookUp(news.version, topic)
+    if (limits && judge.judge(visitor, kind, name).rights !== 0) return limits
+    const found = await directoryOf(env).lookUp(news.version, keyOf(resource))
     const newest = found.news ? (await keep(env, found.news)).judge : judge
-    const { rights, log } = newest.judge(visitor, 'topic', topic)
+    const { rights, log } = newest.judge(visitor, kind, name)
     if (rights === 0 && found.own) {
       // Before they are counted: that they have no place left would tell them that there is something to come into.
-      const refused = await topicOf(env, topic).admits(visitor)
+      const refused = await stubOf(env, resource).admits(visitor)
       if (refused) return fault(refused)
     } else if (rights === 0) {
-      if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { topic, log }))
+      if (log !== 0) recordDenial(env, turnedAway(newest, visitor, { resource, log }))
       return fault('forbidden')
     }
     return newest.connecting(visitor) ?? fault('forbidden')

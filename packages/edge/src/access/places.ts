@@ -4,6 +4,7 @@ import type { Env } from '../env.ts'
 import { limiterName } from '../objects/object-name.ts'
 import { limiterOf } from '../objects/stubs.ts'
 import type { ConnectionLimits } from './limits.ts'
+import { keyOf, type Resource } from './resource.ts'
 import type { Place, Visitor } from './visitor.ts'
 
 /** How long it takes, at least, until a connection that is in the way may be gone. */
@@ -11,17 +12,17 @@ const AGAIN_MS = 5_000
 
 /**
  * A place for one more connection, where a policy limits them: asked for when it is known who comes and before anything is made for them, and
- * given back by the topic's object when the link ends.
+ * given back by the object of the topic or queue when the link ends.
  * @returns `undefined` where nothing is counted
  */
 export async function takePlace(
   { key, address }: Visitor,
-  { topic, limits, env }: { topic: string; limits: ConnectionLimits; env: Env },
+  { resource, limits, env }: { resource: Resource; limits: ConnectionLimits; env: Env },
 ): Promise<Place | Fault | undefined> {
   const id = crypto.randomUUID()
   const taken: string[] = []
   for (const [limiter, most, what] of countersOf(limits, key, address)) {
-    if (!(await takeOne(env, limiter, { id, topic, most }))) {
+    if (!(await takeOne(env, limiter, { id, at: keyOf(resource), most }))) {
       await leavePlace({ id, limiters: taken }, env)
       return {
         ...fault('limit_reached', `${what}: the policy allows ${most} connections at the same time`),
@@ -44,7 +45,7 @@ function countersOf({ perUser, perAddress }: ConnectionLimits, key: string, addr
   ]
 }
 
-async function takeOne(env: Env, limiter: string, wanted: { id: string; topic: string; most: number }) {
+async function takeOne(env: Env, limiter: string, wanted: { id: string; at: string; most: number }) {
   // Whoever may hold none needs nobody to count them.
   return wanted.most > 0 && limiterOf(env, limiter).take(wanted)
 }

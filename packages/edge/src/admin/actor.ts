@@ -4,6 +4,7 @@ import { NOTHING, readPolicy } from '../access/document.ts'
 import { copyFor } from '../access/edge-policy.ts'
 import { Judge, type Layer } from '../access/judge.ts'
 import { layerOf, revokedOf } from '../access/news.ts'
+import { keyOf, type Resource } from '../access/resource.ts'
 import { type Visitor, visitorOf } from '../access/visitor.ts'
 import type { Capability } from '../acl/authority.ts'
 import { matchLevels } from '../acl/levels.ts'
@@ -13,7 +14,8 @@ import { isRoot } from '../auth/admins.ts'
 import { mayConnect } from '../auth/origin.ts'
 import { type User, verifyToken } from '../auth/token.ts'
 import type { Env } from '../env.ts'
-import { directoryOf, topicOf } from '../objects/stubs.ts'
+import { stubOf } from '../objects/resource-stub.ts'
+import { directoryOf } from '../objects/stubs.ts'
 import type { Need } from './calls.ts'
 import { EVERYTHING, type Held } from './held.ts'
 
@@ -61,39 +63,41 @@ export const has = (rights: number, right: Right): boolean => (rights & RIGHTS[r
 export const isAdmin = ({ rights }: Actor): boolean => has(rights, 'admin')
 
 /** Whether the actor may make this call. */
-export async function mayCall(actor: Actor, need: Need, topic: string | undefined, env: Env): Promise<boolean> {
-  if (topic !== undefined && nameFault(topic)) return false
+export async function mayCall(actor: Actor, need: Need, resource: Resource | undefined, env: Env): Promise<boolean> {
+  if (resource && nameFault(resource.name)) return false
   if (isAdmin(actor) || has(actor.rights, need.server)) return true
-  if (topic === undefined || need.topic === undefined) return false
-  const judge = await judgeOf(topic, env)
-  return has(judge.judge(actor.visitor, 'topic', topic).rights, need.topic)
+  if (!resource || need.own === undefined) return false
+  const judge = await judgeOf(resource, env)
+  return has(judge.judge(actor.visitor, resource.kind, resource.name).rights, need.own)
 }
 
 /** What the actor has to give away: an administrator everything, but no more than the token is good for. */
-export async function heldBy(actor: Actor, topic: string | undefined, env: Env): Promise<Held> {
+export async function heldBy(actor: Actor, resource: Resource | undefined, env: Env): Promise<Held> {
   const { capabilities } = actor.visitor
   if (isAdmin(actor) && !capabilities) return EVERYTHING
-  if (isAdmin(actor) && capabilities) return topic === undefined ? { capabilities } : goodFor(capabilities, topic)
-  if (topic === undefined) return { mask: 0, wholeHistory: false }
-  const judge = await judgeOf(topic, env)
-  if (judge.isVoid(actor.visitor)) return { mask: 0, wholeHistory: false }
-  const { mask, history, limits } = judge.authority.rights(judge.bind(actor.visitor), 'topic', topic)
+  if (isAdmin(actor) && capabilities) return resource ? goodFor(capabilities, resource) : { capabilities }
+  if (!resource) return { kind: undefined, mask: 0, wholeHistory: false }
+  const judge = await judgeOf(resource, env)
+  const { kind, name } = resource
+  if (judge.isVoid(actor.visitor)) return { kind, mask: 0, wholeHistory: false }
+  const { mask, history, limits } = judge.authority.rights(judge.bind(actor.visitor), kind, name)
   // Whoever holds something within limits cannot give it to others without.
   const limited = Object.keys(limits).reduce((bits, action) => bits | RIGHTS[action as Right], 0)
-  return { mask: mask & ~limited, wholeHistory: history?.from === 'all' }
+  return { kind, mask: mask & ~limited, wholeHistory: history?.from === 'all' }
 }
 
-function goodFor(capabilities: readonly Capability[], topic: string): Held {
-  const able = capabilities.filter(
-    ({ object, name }) => object === 'topic' && matchLevels(name, topic.split(SEPARATOR)),
-  )
-  return { mask: able.reduce((bits, { mask }) => bits | mask, 0), wholeHistory: true }
+function goodFor(capabilities: readonly Capability[], { kind, name: asked }: Resource): Held {
+  const levels = asked.split(SEPARATOR)
+  const able = capabilities.filter(({ object, name }) => object === kind && matchLevels(name, levels))
+  return { kind, mask: able.reduce((bits, { mask }) => bits | mask, 0), wholeHistory: true }
 }
 
-/** Decides for a topic, whose own rules count, too. */
-export async function judgeOf(topic: string, env: Env): Promise<Judge> {
+/** Decides for a topic or queue, whose own rules count, too. */
+export async function judgeOf(resource: Resource, env: Env): Promise<Judge> {
   const { news } = await copyFor(env, 0)
-  const own = (await directoryOf(env).hasOwn(topic)) ? (await topicOf(env, topic).ownAccess()).document : NOTHING
+  const own = (await directoryOf(env).hasOwn(keyOf(resource)))
+    ? (await stubOf(env, resource).ownAccess()).document
+    : NOTHING
   const layer: Layer = { policy: readPolicy({ ...own, tests: [] }), ruleSince: () => 0, grantSince: () => 0 }
   return Judge.make({ deployment: layerOf(news), own: layer }, revokedOf(news))
 }

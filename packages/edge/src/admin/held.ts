@@ -1,5 +1,6 @@
 import { RIGHTS } from '@messkit/sdk/broker'
 import { keysOf, type ReadPolicy } from '../access/document.ts'
+import type { ResourceKind } from '../access/resource.ts'
 import type { Capability } from '../acl/authority.ts'
 import { formatStatement } from '../acl/format.ts'
 import type { GrantRow } from '../acl/grants.ts'
@@ -7,10 +8,10 @@ import { ANY, type LevelPattern, ONE, patternWithin } from '../acl/levels.ts'
 import { EVERY, type Rule } from '../acl/policy.ts'
 import { ACTIONS_ON, type Action, OBJECT_KINDS, type ObjectKind, SEPARATOR } from '../acl/vocabulary.ts'
 
-/** What somebody may give to others: what they have themselves, at one topic; or, with a narrowed token, what that is good for. */
+/** What somebody may give to others: what they have themselves, at one topic or queue; or, with a narrowed token, what that is good for. */
 export type Held =
   | typeof EVERYTHING
-  | { readonly mask: number; readonly wholeHistory: boolean }
+  | { readonly kind: ResourceKind | undefined; readonly mask: number; readonly wholeHistory: boolean }
   | { readonly capabilities: readonly Capability[] }
 
 export const EVERYTHING = 'everything'
@@ -28,9 +29,9 @@ export function givesOnlyHeld(before: ReadPolicy, after: ReadPolicy, held: Held)
   if (held === EVERYTHING) return true
   const given = givenBy(before, after)
   if ('capabilities' in held) return given.every((one) => isCovered(one, held.capabilities))
-  // A topic's own rules about anything else decide nothing.
+  // The own rules of a topic about anything else decide nothing, and those of a queue neither.
   return given
-    .filter(({ object }) => object === 'topic')
+    .filter(({ object }) => held.kind === undefined || object === held.kind)
     .every(({ mask, wholeHistory }) => (mask & ~held.mask) === 0 && (held.wholeHistory || !wholeHistory))
 }
 

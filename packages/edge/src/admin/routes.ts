@@ -6,6 +6,7 @@ import { mentionedGroups, NOTHING, type PolicyDocument, readPolicy } from '../ac
 import { copyFor } from '../access/edge-policy.ts'
 import { Judge, NO_LAYER } from '../access/judge.ts'
 import { layerOf, type News, revokedOf } from '../access/news.ts'
+import { keyOf, type Resource, type ResourceKind } from '../access/resource.ts'
 import { visitorOf } from '../access/visitor.ts'
 import { Ask } from '../acl/ask.ts'
 import { formatLimit } from '../acl/format.ts'
@@ -16,7 +17,8 @@ import { identityKey } from '../auth/identity-key.ts'
 import type { User } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { httpError } from '../http-error.ts'
-import { directoryOf, topicOf } from '../objects/stubs.ts'
+import { stubOf } from '../objects/resource-stub.ts'
+import { directoryOf } from '../objects/stubs.ts'
 import { type Actor, enter, has, heldBy, judgeOf, mayCall } from './actor.ts'
 import { Change, digested, isRootOf, nameOf, PatchChange, Question, queryOf, Whose } from './asked.ts'
 import { CALLS, type Call, type Need } from './calls.ts'
@@ -28,7 +30,7 @@ type Vars = { Bindings: Env; Variables: { actor: Actor; object?: string } }
 type Asked = Context<Vars>
 
 /**
- * Managing who may do what, over HTTP: the deployment's policy, the rules of single topics, revocations and kicks, explanations, and what was
+ * Managing who may do what, over HTTP: the deployment's policy, the rules of single topics and queues, revocations and kicks, explanations, and what was
  * done. Every answer to somebody who may not is the same, whatever is there.
  */
 export const admin = new Hono<Vars>()
@@ -69,22 +71,28 @@ on('GET /groups', async (c) => {
   return { version: news.version, groups: names.map((name) => ({ name, members: listed.get(name) ?? [] })) }
 })
 
-on('GET /access/topics/:topic', async (c, topic) => {
-  // What has no rules of its own needs no object to say so.
-  if (!(await directoryOf(c.env).hasOwn(topic))) return { version: 0, ...NOTHING }
-  const { version, document } = await topicOf(c.env, topic).ownAccess()
-  return { version, ...document }
-})
+for (const at of ['topics/:topic', 'queues/:queue'] as const) {
+  onOne(`GET /access/${at}`, async (c, resource) => {
+    // What has no rules of its own needs no object to say so.
+    if (!(await directoryOf(c.env).hasOwn(keyOf(resource)))) return { version: 0, ...NOTHING }
+    const { version, document } = await stubOf(c.env, resource).ownAccess()
+    return { version, ...document }
+  })
 
-on('PUT /access/topics/:topic', async (c, topic) => {
-  const { ifVersion, ...document } = v.parse(Change, await readJson(c.req.raw))
-  return setAccess(c, { topic, ifVersion }, () => document)
-})
+  onOne(`PUT /access/${at}`, async (c, resource) => {
+    const { ifVersion, ...document } = v.parse(Change, await readJson(c.req.raw))
+    return setAccess(c, { resource, ifVersion }, () => document)
+  })
 
-on('PATCH /access/topics/:topic', async (c, topic) => {
-  const { ifVersion, ...patch } = v.parse(PatchChange, await readJson(c.req.raw))
-  return setAccess(c, { topic, ifVersion }, (before) => patched(before, patch))
-})
+  onOne(`PATCH /access/${at}`, async (c, resource) => {
+    const { ifVersion, ...patch } = v.parse(PatchChange, await readJson(c.req.raw))
+    return setAccess(c, { resource, ifVersion }, (before) => patched(before, patch))
+  })
+
+  onOne(`GET /audit/${at}`, async (c, resource) => ({
+    acts: await stubOf(c.env, resource).records(queryOf(c.req.query())),
+  }))
+}
 
 on('POST /revocations', async (c) => {
   const one = v.parse(Whose, await readJson(c.req.raw))
@@ -103,8 +111,8 @@ on('POST /kicks', async (c) => {
 
 on('POST /explain', async (c) => {
   const { action, on, name, issuer, address, ...who } = v.parse(Question, await readJson(c.req.raw))
-  const isTopic = on === 'topic' && name !== undefined && !nameFault(name)
-  const judge = isTopic ? await judgeOf(name, c.env) : (await copyFor(c.env, 0)).judge
+  const isOne = on !== 'server' && name !== undefined && !nameFault(name)
+  const judge = isOne ? await judgeOf({ kind: on, name }, c.env) : (await copyFor(c.env, 0)).judge
   const key = await identityKey(issuer ?? c.env.TOKEN_ISSUER ?? '', who.user)
   const foreign = issuer !== undefined && issuer !== c.env.TOKEN_ISSUER && { issuer }
   const user: User = { key, ...who, ...foreign, issuedAt: Date.now(), expiresAt: Number.MAX_SAFE_INTEGER }
@@ -121,20 +129,17 @@ on('GET /audit', async (c) => {
   return { acts: await directory.records(query), denials: await directory.denials(query.limit) }
 })
 
-on('GET /audit/topics/:topic', async (c, topic) => ({
-  acts: await topicOf(c.env, topic).records(queryOf(c.req.query())),
-}))
-
 // ---- who may, and what is recorded of it
 
 /** One call: whoever may not is turned away, and what was to be recorded is. */
-function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Fault>): void {
+function on(call: Call, work: (c: Asked, resource: Resource | undefined) => Promise<object | Fault>): void {
   const [method, path] = call.split(' ') as [string, string]
-  admin.on(method, path.replace(':topic', ':topic{[\\s\\S]+}'), async (c) => {
+  const [, kind] = (/:(topic|queue)$/.exec(path) as [string, ResourceKind] | null) ?? []
+  admin.on(method, kind ? `${path}{[\\s\\S]+}` : path, async (c) => {
     const need: Need = CALLS[call]
-    const topic = need.topic === undefined ? undefined : c.req.param('topic')
-    const response = (await mayCall(c.var.actor, need, topic, c.env))
-      ? await answered(() => work(c, topic ?? '')).catch(failed)
+    const resource = kind && { kind, name: c.req.param(kind) as string }
+    const response = (await mayCall(c.var.actor, need, resource, c.env))
+      ? await answered(() => work(c, resource)).catch(failed)
       : httpError(fault('forbidden'))
     if (need.act !== undefined || has(c.var.actor.log, need.server)) {
       const reason = response.ok ? '' : await codeOf(response)
@@ -142,7 +147,7 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
         at: Date.now(),
         who: whoIs(c.var.actor.user),
         what: need.act ?? call,
-        object: topic === undefined ? (c.var.object ?? 'server') : `topic ${topic}`,
+        object: resource ? `${resource.kind} ${resource.name}` : (c.var.object ?? 'server'),
         outcome: response.ok ? 'done' : 'refused',
         reason,
         count: 1,
@@ -153,6 +158,11 @@ function on(call: Call, work: (c: Asked, topic: string) => Promise<object | Faul
     if (need.act !== undefined && response.ok) await copyFor(c.env, 0).catch(unheard)
     return response
   })
+}
+
+/** One call about a topic or queue, which its address names. */
+function onOne(call: Call, work: (c: Asked, resource: Resource) => Promise<object | Fault>): void {
+  on(call, (c, resource) => work(c, resource as Resource))
 }
 
 /** What was done is done: whoever did it is not told that it failed. */
@@ -195,17 +205,17 @@ async function staysAdmin({ visitor }: Actor, news: News): Promise<boolean> {
 
 async function setAccess(
   c: Asked,
-  { topic, ifVersion }: { readonly topic: string; readonly ifVersion: number },
+  { resource, ifVersion }: { readonly resource: Resource; readonly ifVersion: number },
   next: Next,
 ): Promise<object | Fault> {
   // What has no rules of its own is not woken, or made, to say that it is of another version.
-  const known = await directoryOf(c.env).hasOwn(topic)
-  const own = known ? await topicOf(c.env, topic).ownAccess() : { version: 0, document: NOTHING }
+  const known = await directoryOf(c.env).hasOwn(keyOf(resource))
+  const own = known ? await stubOf(c.env, resource).ownAccess() : { version: 0, document: NOTHING }
   if (own.version !== ifVersion) return fault('version_conflict')
   const document = next(own.document)
   if (isFault(document)) return document
   const before = readPolicy({ ...own.document, tests: [] })
-  const held = await heldBy(c.var.actor, topic, c.env)
+  const held = await heldBy(c.var.actor, resource, c.env)
   if (!givesOnlyHeld(before, readPolicy(document), held)) return fault('not_held')
-  return topicOf(c.env, topic).setOwnAccess(document, ifVersion)
+  return stubOf(c.env, resource).setOwnAccess(document, ifVersion)
 }

@@ -1,4 +1,3 @@
-import type { LinkState } from '@messkit/sdk/broker'
 import { LIMITS } from '@messkit/sdk/protocol'
 import type { Visitor } from '../access/visitor.ts'
 
@@ -8,8 +7,8 @@ import type { Visitor } from '../access/visitor.ts'
  */
 type Attachment = readonly [version: typeof VERSION, state: string, visitor: string]
 
-export interface Attached {
-  readonly state: LinkState
+export interface Attached<S> {
+  readonly state: S
   readonly visitor: Visitor
 }
 
@@ -18,7 +17,7 @@ const LIMIT_BYTES = 16_384
 /** What the platform adds to the texts. */
 const FRAME_BYTES = 96
 
-/** What the rest may come to, beside the visitor: the longest subscription, what is said about a user's rights, and a place. */
+/** What the rest may come to, beside the visitor: the longest subscription or worker, what is said about a user's rights, and a place. */
 const SUBSCRIPTION_CHARS = JSON.stringify({
   id: 0xffff_ffff,
   next: Number.MAX_SAFE_INTEGER,
@@ -26,19 +25,25 @@ const SUBSCRIPTION_CHARS = JSON.stringify({
   credit: { through: Number.MAX_SAFE_INTEGER },
   at: Number.MAX_SAFE_INTEGER,
 }).length
-const REST_CHARS = LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1) + 1_024
+const WORKER_CHARS = JSON.stringify({
+  name: 'x'.repeat(LIMITS.publisherChars),
+  capacity: LIMITS.workerJobs,
+  leaseMs: LIMITS.leaseMs,
+}).length
+const REST_CHARS =
+  Math.max(LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1), LIMITS.workersPerLink * (WORKER_CHARS + 1)) + 1_024
 
-/** Whether a link of theirs can be remembered, whatever they subscribe: asked before they come in, for it would be too late after that. */
+/** Whether a link of theirs can be remembered, whatever they subscribe or work on: asked before they come in, for it would be too late after that. */
 export function fitsAttachment(visitor: Visitor): boolean {
   // The name stands in the identity once more.
   const chars = plain(visitor).length + plain({ user: visitor.user }).length
   return chars + REST_CHARS + FRAME_BYTES <= LIMIT_BYTES
 }
 
-export function writeAttachment(socket: WebSocket, state: LinkState, visitor: Visitor): void {
+export function writeAttachment(socket: WebSocket, state: object, visitor: Visitor): void {
   const texts = [plain(state), plain(visitor)] as const
   const bytes = texts[0].length + texts[1].length
-  // Our own mistake if it fails: who comes in was measured, and subscriptions of a link are bounded.
+  // Our own mistake if it fails: who comes in was measured, and subscriptions and workers of a link are bounded.
   if (bytes > LIMIT_BYTES - FRAME_BYTES) throw new RangeError(`a link's state has ${bytes} bytes`)
   socket.serializeAttachment([VERSION, ...texts] satisfies Attachment)
 }
@@ -52,9 +57,9 @@ function plain(value: object): string {
 }
 
 /** `undefined` where there is none that this version understands. */
-export function readAttachment(socket: WebSocket): Attached | undefined {
+export function readAttachment<S>(socket: WebSocket): Attached<S> | undefined {
   const attachment: unknown = socket.deserializeAttachment()
   if (!Array.isArray(attachment) || attachment[0] !== VERSION) return undefined
   const [, state, visitor] = attachment as unknown as Attachment
-  return { state: JSON.parse(state) as LinkState, visitor: JSON.parse(visitor) as Visitor }
+  return { state: JSON.parse(state) as S, visitor: JSON.parse(visitor) as Visitor }
 }

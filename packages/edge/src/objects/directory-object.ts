@@ -1,12 +1,14 @@
 import { DurableObject } from 'cloudflare:workers'
 import { keysOf, type PolicyDocument, readPolicy } from '../access/document.ts'
 import { carryOver, type News, NO_NEWS, readNews, writeNews } from '../access/news.ts'
+import { resourceOf } from '../access/resource.ts'
+import type { Kick } from '../access/resource-access.ts'
 import { type AuditRecord, type RecordQuery, type RecordRow, Records } from '../audit/records.ts'
 import { Refusals } from '../audit/refusals.ts'
 import type { Env } from '../env.ts'
 import { partsOf } from '../store/facts.ts'
 import { Errands } from './errands.ts'
-import { topicObjectName } from './object-name.ts'
+import { stubOf } from './resource-stub.ts'
 
 /** How many versions are kept for looking back. */
 const VERSIONS = 50
@@ -18,6 +20,7 @@ const KICK_MS = 60_000
 const DENIAL_WINDOW_MS = 60_000
 const DENIALS_KEPT_MS = 7 * 24 * 3_600_000
 
+/** `live` and `own` have the keys of topics and queues. */
 const TABLES = `
   create table if not exists policy (version integer primary key, news text not null);
   create table if not exists policy_part (
@@ -30,14 +33,6 @@ const TABLES = `
     at integer not null, reason text not null, count integer not null, primary key (at, reason)
   ) without rowid;
 `
-
-/** Whose links are to end. A group is known to objects by its digest, and by its name where a policy speaks of it. */
-export interface Kick {
-  readonly token?: string
-  readonly user?: string
-  readonly group?: string
-  readonly groupName?: string
-}
 
 /** What a change came to. `told` objects have the new version; `waiting` ones are told next, or will refuse rather than go by an old one for long. */
 export interface Changed {
@@ -106,17 +101,17 @@ export class DirectoryObject extends DurableObject<Env> {
   }
 
   /** For a Worker that is about to turn somebody away. */
-  lookUp(known: number, topic: string): { news: string | undefined; own: boolean } {
-    return { news: this.news(known), own: this.hasOwn(topic) }
+  lookUp(known: number, key: string): { news: string | undefined; own: boolean } {
+    return { news: this.news(known), own: this.hasOwn(key) }
   }
 
-  /** Whether a topic has rules or grants of its own, which may let in whom the deployment's do not. */
-  hasOwn(topic: string): boolean {
-    return this.#sql.exec('select 1 from own where name = ?', topic).toArray().length > 0
+  /** Whether a topic or queue has rules or grants of its own, which may let in whom the deployment's do not. */
+  hasOwn(key: string): boolean {
+    return this.#sql.exec('select 1 from own where name = ?', key).toArray().length > 0
   }
 
-  markOwn(topic: string): void {
-    this.#sql.exec('insert into own values (?) on conflict do nothing', topic)
+  markOwn(key: string): void {
+    this.#sql.exec('insert into own values (?) on conflict do nothing', key)
   }
 
   /** @returns `undefined` if somebody else has changed it meanwhile */
@@ -263,7 +258,7 @@ export class DirectoryObject extends DurableObject<Env> {
     const told = { name, enrolled: false }
     this.#telling.add(told)
     try {
-      const here = await this.#topic(name).learn(this.#text)
+      const here = await this.#objectOf(name).learn(this.#text)
       return here || told.enrolled ? 0 : undefined
     } finally {
       this.#telling.delete(told)
@@ -272,21 +267,14 @@ export class DirectoryObject extends DurableObject<Env> {
 
   async #tellKick(kick: number, name: string): Promise<number> {
     const [row] = this.#sql.exec('select who from kick where id = ? and until >= ?', kick, Date.now()).toArray()
-    return row ? this.#topic(name).kick(JSON.parse(row.who as string) as Kick) : 0
+    return row ? this.#objectOf(name).kick(JSON.parse(row.who as string) as Kick) : 0
   }
 
-  #topic(name: string): TopicRpc {
-    return this.env.TOPICS.getByName(topicObjectName(name)) as unknown as TopicRpc
+  #objectOf(key: string) {
+    return stubOf(this.env, resourceOf(key))
   }
 }
 
-/** What objects do when they are told. */
-interface TopicRpc {
-  /** @returns whether they still have links */
-  learn(text: string): Promise<boolean>
-  /** @returns how many links it ended */
-  kick(who: Kick): Promise<number>
-}
 function replaced(
   list: readonly (readonly [string, number])[],
   key: string,

@@ -1,5 +1,7 @@
 export { checkpointAt } from './checkpoint.ts'
 export { type HomeOptions, type Port, TopicHome } from './home.ts'
 export type { Identity, LinkState, UserLimits } from './machine.ts'
+export { QueueHome } from './queue-home.ts'
+export type { QueueLinkState } from './queue-machine.ts'
 export type { Retention } from './retention.ts'
 export { RIGHTS, type Right, readsLess } from './rights.ts'

@@ -105,7 +105,11 @@ export class Queue {
   step(event: QueueEvent, nowMs: number): readonly QueueEffect[] {
     if (this.#failed) return []
     const effects = [...this.#take(event, nowMs)]
-    if (!this.#failed) this.#rest(effects, nowMs)
+    if (this.#failed) return effects
+    // Links that outlived our memory come back one after the other. Nobody is told anything, or given a job, before all of them are here:
+    // what brought them back comes next.
+    if (event.name !== 'opened') this.#rest(effects, nowMs)
+    this.#alarm(effects, nowMs)
     return effects
   }
 
@@ -136,7 +140,7 @@ export class Queue {
     }
   }
 
-  /** What follows from every event: leases that have ended, jobs for who has room, a commit, a question, the next alarm. */
+  /** What follows from events: leases that have ended, jobs for who has room, a commit, a question. */
   #rest(effects: QueueEffect[], nowMs: number): void {
     const jobs = this.#jobs
     // An alarm may be lost: whatever comes after its time does what it would have done.
@@ -149,7 +153,6 @@ export class Queue {
     }
     // Only now nothing is decided that the store has not been told.
     if (jobs.empty) for (const question of this.#questions.splice(0)) effects.push(this.#ask(question))
-    this.#alarm(effects, nowMs)
   }
 
   // ---- links
@@ -659,7 +662,8 @@ export class Queue {
     // Nobody has to be woken for a job that nobody would take; one that is due by now waits for a commit or a page.
     const { dueAt } = this.#jobs
     if (room && !this.#jobs.paused) at = Math.min(at, this.#jobs.freeAt(nowMs), dueAt > nowMs ? dueAt : NEVER)
-    if (at >= this.#wakeAt) return
+    // What is due by now is done by the event that comes next.
+    if (at >= this.#wakeAt || at <= nowMs) return
     this.#wakeAt = at
     effects.push({ name: 'wake-at', at })
   }

@@ -1,6 +1,5 @@
 import type { Identity } from '@messkit/sdk/broker'
 import { type Fault, fault } from '@messkit/sdk/protocol'
-import type { Kick } from '../objects/directory-object.ts'
 import { readFact, writeFact } from '../store/facts.ts'
 import { LEARNED_BUCKET, OWN_BUCKET, POLICY_BUCKET } from '../store/layout.ts'
 import { keysOf, NOTHING, type PolicyDocument, type ReadPolicy, readPolicy } from './document.ts'
@@ -9,23 +8,32 @@ import { type Learned, learn } from './learned.ts'
 import { Lease } from './lease.ts'
 import { userLimits } from './limits.ts'
 import { carryOver, layerOf, type News, NO_NEWS, readNews, revokedOf } from './news.ts'
+import type { Resource } from './resource.ts'
 import type { Visitor } from './visitor.ts'
 
-/** A topic's own rules and grants. `since`: the offset at which each began. */
+/** The own rules and grants of a topic or queue. `since`: the offset at which each began. */
 export interface OwnAccess {
   readonly version: number
   readonly document: PolicyDocument
   readonly since: { readonly rules: readonly number[]; readonly grants: readonly number[] }
 }
 
-export interface TopicAccessOptions {
-  readonly topic: string
+/** Whose links are to end. A group is known to objects by its digest, and by its name where a policy speaks of it. */
+export interface Kick {
+  readonly token?: string
+  readonly user?: string
+  readonly group?: string
+  readonly groupName?: string
+}
+
+export interface ResourceAccessOptions {
+  readonly resource: Resource
   readonly sql: SqlStorage
   /** The directory, for what is newer than this version. */
   readonly ask: (known: number) => Promise<string | undefined>
   /** Let the directory know that there are rules here, so that whom they let in is not turned away before. */
   readonly mark: () => Promise<void>
-  /** Offset behind the newest message. */
+  /** Offset behind the newest message; 0 where there is no history. */
   readonly head: () => number
   /** Somebody may do more or less than before: judge every link anew, in this turn. */
   readonly changed: () => void
@@ -40,10 +48,10 @@ interface Copy {
   readonly learned: Learned
 }
 
-/** Who may do what with one topic: the deployment's policy, of which it keeps a copy, and the topic's own rules. */
-export class TopicAccess {
+/** Who may do what with one topic or queue: the deployment's policy, of which it keeps a copy, and its own rules. */
+export class ResourceAccess {
   readonly lease: Lease
-  readonly #options: TopicAccessOptions
+  readonly #options: ResourceAccessOptions
   #copy: Copy
   #own: OwnAccess | undefined
   /** What stands in it, read once: it may be large, and every change of the deployment's policy needs it. */
@@ -53,7 +61,7 @@ export class TopicAccess {
   /** Changes one after the other: each is made from what the one before left. */
   #changing: Promise<unknown> = Promise.resolve()
 
-  constructor(options: TopicAccessOptions) {
+  constructor(options: ResourceAccessOptions) {
     const { sql, ask, now } = options
     this.#options = options
     const [text, learned, own] = [POLICY_BUCKET, LEARNED_BUCKET, OWN_BUCKET].map((bucket) => readFact(sql, bucket))
@@ -100,7 +108,8 @@ export class TopicAccess {
   }
 
   verdict(visitor: Visitor): Verdict {
-    return this.judgeItself.judge(visitor, 'topic', this.#options.topic)
+    const { kind, name } = this.#options.resource
+    return this.judgeItself.judge(visitor, kind, name)
   }
 
   get judgeItself(): Judge {
