@@ -384,8 +384,13 @@ export function queueSuite(name: string, stores: QueueStores): void {
       promise(
         'that ended while the home was out of memory are told when all links are back, and given to whoever has room then',
         async (stage) => {
-          const [first, second, job] = await two(stage)
+          // The one that is told comes back last.
+          const [second, first] = [await stage.connect(), await stage.connect()]
+          await first.enqueue(['a'])
+          await first.work(1)
+          const [job] = (await first.gets(1)) as [Taken]
           await first.work(0)
+          await second.work(1)
           stage.nowMs += 60_000
 
           await stage.hibernate()
