@@ -8,21 +8,24 @@ import {
   type QueueStore,
   StoreConflict,
 } from '@messkit/sdk/store'
+import { type Page, SEGMENT_TABLES, Segments } from './segments.ts'
 import { type SqliteHome, translate } from './sqlite.ts'
 
 /**
- * A queue in the SQLite of its Durable Object: jobs in the order in which they are taken, and small facts by name. No other index, since
- * each of its entries would be one more row. Answers at once, except that what is committed becomes durable later. Every statement is run
+ * A queue in the SQLite of its Durable Object: jobs in the order in which they are taken, those that came together in one row, and small
+ * facts by name. No other index, since each of its entries would be one more row. Answers at once, except that what is committed becomes durable later. Every statement is run
  * to its end: one that is left before it stays open.
  */
 export class SqliteQueueStore implements QueueStore {
   readonly #home: SqliteHome
   readonly #sql: SqlStorage
+  readonly #segments: Segments
   #flush: Promise<void> | undefined
 
   constructor(home: SqliteHome) {
     this.#home = home
     this.#sql = home.sql
+    this.#segments = new Segments(home.sql)
   }
 
   load(newEpoch: string): QueueLoaded {
@@ -33,16 +36,20 @@ export class SqliteQueueStore implements QueueStore {
 
   commit({ put, move, remove, facts }: QueueCommit): void {
     this.#write((sql) => {
+      const segments = this.#segments
+      const leaving = move.filter(({ from }) => from.due === 0).map(({ from }) => from)
+      const left = new Map(this.#together(leaving).map((row) => [row.id, row]))
       for (const { from, to, head } of move) {
-        const moved = sql.exec(MOVE, to.lane, to.due, head, from.lane, from.due, from.id)
-        if (moved.rowsWritten === 0) missing(from)
+        const row = left.get(from.id)
+        if (row && segments.take(from)) sql.exec(INSERT, to.lane, to.due, to.id, head, row.body)
+        else if (sql.exec(MOVE, to.lane, to.due, head, from.lane, from.due, from.id).rowsWritten === 0) missing(from)
       }
       for (const place of remove) {
-        const removed = sql.exec(REMOVE, place.lane, place.due, place.id)
-        if (removed.rowsWritten === 0) missing(place)
+        if (segments.take(place)) continue
+        if (sql.exec(REMOVE, place.lane, place.due, place.id).rowsWritten === 0) missing(place)
       }
-      for (const { lane, due, id, head, body } of put)
-        sql.exec('insert into job values (?, ?, ?, ?, ?)', lane, due, id, head, body)
+      for (const { lane, due, id, head, body } of segments.put(put)) sql.exec(INSERT, lane, due, id, head, body)
+      segments.flush()
       for (const [name, text] of facts) {
         if (text === null) sql.exec('delete from queue_fact where name = ?', name)
         else sql.exec(SET, name, text)
@@ -65,34 +72,65 @@ export class SqliteQueueStore implements QueueStore {
     after: Pick<Place, 'due' | 'id'> | undefined,
     { maxJobs, maxBytes }: PageBounds,
   ): readonly JobRow[] {
-    const { due, id } = after ?? { due: -1, id: -1 }
+    const behind = after ?? { due: -1, id: -1 }
+    const single = this.#single(lane, behind, { maxJobs, maxBytes })
+    // What lies in segments is due at once, and so comes before all that has a time.
+    if (behind.due > 0) return single.rows
+    const together = this.#segments.page(lane, behind.id, { maxJobs, maxBytes })
+    return together.rows.length === 0 ? single.rows : merge([single, together], { maxJobs, maxBytes })
+  }
+
+  #single(lane: number, { due, id }: Pick<Place, 'due' | 'id'>, { maxJobs, maxBytes }: PageBounds): Page {
     let bytes = 0
     let end: readonly [due: number, id: number] | undefined
+    let more = false
     // Sizes first: a page of large payloads must not be in memory as a whole to be cut.
-    for (const [rowDue, rowId, size] of this.#sql.exec(SIZES, lane, due, id, maxJobs).raw<[number, number, number]>()) {
+    const sizes = this.#sql.exec(SIZES, lane, due, id, maxJobs + 1).raw<[number, number, number]>()
+    let count = 0
+    for (const [rowDue, rowId, size] of sizes) {
       bytes += size
-      if (end === undefined || bytes <= maxBytes) end = [rowDue, rowId]
-      else bytes = Number.POSITIVE_INFINITY
+      more ||= count++ === maxJobs || (end !== undefined && bytes > maxBytes)
+      if (!more) end = [rowDue, rowId]
     }
-    return end ? this.#rows(PAGE, lane, due, id, ...end) : []
+    return { rows: end ? this.#rows(PAGE, lane, due, id, ...end) : [], more }
   }
 
   get(places: readonly Place[]): readonly JobRow[] {
-    return this.#rows(GET, JSON.stringify(places.map(({ lane, due, id }) => [lane, due, id])))
+    const single = this.#rows(GET, JSON.stringify(places.map(({ lane, due, id }) => [lane, due, id])))
+    return [...single, ...this.#together(places.filter(({ due }) => due === 0))]
   }
 
   since(id: number, lanes: number): readonly JobRow[] {
-    return Array.from({ length: lanes }, (_, lane) => this.#rows(SINCE, lane, id)).flat()
+    return upTo(lanes).flatMap((lane) => [...this.#rows(SINCE, lane, id), ...this.#segments.since(lane, id)])
   }
 
   find(ids: readonly number[], lanes: number): readonly JobRow[] {
-    const below = JSON.stringify(Array.from({ length: lanes }, (_, lane) => lane))
+    const below = JSON.stringify(upTo(lanes))
     const wanted = JSON.stringify(ids)
-    return [...this.#rows(LOOK_UP, wanted, below), ...this.#rows(READ_THROUGH, lanes, wanted)]
+    return [
+      ...this.#rows(LOOK_UP, wanted, below),
+      ...this.#rows(READ_THROUGH, lanes, wanted),
+      ...this.#segments.find(new Set(ids), upTo(lanes)),
+    ]
   }
 
   count(nowMs: number): readonly LaneCount[] {
-    return this.#sql.exec(COUNT, nowMs).toArray() as unknown as LaneCount[]
+    const single = this.#sql.exec(COUNT, nowMs).toArray() as unknown as LaneCount[]
+    const together = this.#segments.count()
+    const lanes = new Set([...single.map(({ lane }) => lane), ...together.keys()])
+    return [...lanes].map((lane) => {
+      const { total = 0, due = 0 } = single.find((one) => one.lane === lane) ?? {}
+      const more = together.get(lane) ?? 0
+      return { lane, total: total + more, due: due + more }
+    })
+  }
+
+  /** Those of the places that lie in segments. */
+  #together(places: readonly Place[]): JobRow[] {
+    const wanted = new Set(places.map(({ lane, id }) => `${lane} ${id}`))
+    const lanes = new Set(places.map(({ lane }) => lane))
+    const found = this.#segments.find(new Set(places.map(({ id }) => id)), [...lanes])
+    return found.filter(({ lane, id }) => wanted.has(`${lane} ${id}`))
   }
 
   #rows(statement: string, ...values: SqlStorageValue[]): JobRow[] {
@@ -119,6 +157,7 @@ export class SqliteQueueStore implements QueueStore {
     try {
       this.#home.transactionSync(() => work(this.#sql))
     } catch (error) {
+      this.#segments.forget()
       translate(error)
     }
   }
@@ -143,14 +182,16 @@ const STEPS = [
     body text not null,
     primary key (lane, due, id)
   ) without rowid`,
+  SEGMENT_TABLES,
 ] as const
 
 const FACTS = 'create table if not exists queue_fact (name text primary key, text text not null) without rowid'
 const SET = 'insert into queue_fact values (?, ?) on conflict do update set text = excluded.text'
+const INSERT = 'insert into job values (?, ?, ?, ?, ?)'
 const MOVE = 'update job set lane = ?, due = ?, head = ? where lane = ? and due = ? and id = ?'
 const REMOVE = 'delete from job where lane = ? and due = ? and id = ?'
 const BEHIND = 'lane = ? and (due, id) > (?, ?)'
-const SIZES = `select due, id, octet_length(body) from job where ${BEHIND} order by due, id limit ?`
+const SIZES = `select due, id, length(body) from job where ${BEHIND} order by due, id limit ?`
 const PAGE = `select * from job where ${BEHIND} and (due, id) <= (?, ?) order by due, id`
 const GET = `select job.* from json_each(?) place cross join job
   on lane = place.value ->> 0 and due = place.value ->> 1 and job.id = place.value ->> 2`
@@ -159,6 +200,24 @@ const LOOK_UP = `select job.* from json_each(?) one cross join json_each(?) lane
 const READ_THROUGH = 'select * from job where lane >= ? and id in (select value from json_each(?))'
 const SINCE = 'select * from job where lane = ? and due = 0 and id >= ?'
 const COUNT = 'select lane, count(*) as total, coalesce(sum(due <= ?), 0) as due from job group by lane'
+
+const upTo = (lanes: number): number[] => Array.from({ length: lanes }, (_, lane) => lane)
+
+const inOrder = (a: JobRow, b: JobRow): number => a.due - b.due || a.id - b.id
+
+/** Both in one order, as far as both are known: at least one, then more while they fit. */
+function merge(pages: readonly Page[], { maxJobs, maxBytes }: PageBounds): readonly JobRow[] {
+  const rows = pages.flatMap(({ rows }) => rows).sort(inOrder)
+  const known = pages.flatMap(({ rows, more }) => (more ? [rows.at(-1) as JobRow] : []))
+  let bytes = 0
+  let end = 0
+  for (; end < rows.length && end < maxJobs; end++) {
+    const row = rows[end] as JobRow
+    bytes += row.body.length
+    if (end > 0 && (bytes > maxBytes || known.some((last) => inOrder(row, last) > 0))) break
+  }
+  return rows.slice(0, end)
+}
 
 function missing({ lane, due, id }: Place): never {
   throw new StoreConflict(`job ${id} is not at ${due} in lane ${lane}`)

@@ -1,5 +1,6 @@
 export { checkpointAt } from './checkpoint.ts'
 export { type HomeOptions, type Port, TopicHome } from './home.ts'
+export { WIDTH } from './job.ts'
 export type { Identity, LinkState, UserLimits } from './machine.ts'
 export { QueueHome } from './queue-home.ts'
 export type { QueueLinkState } from './queue-machine.ts'

@@ -86,6 +86,13 @@ export function queueStoreSuite(name: string, { make, reopen, within = (test) =>
       expect([await page(9, 0), await page(9, 199), await page(9, 200), await page(3, 1e9)]).toEqual([1, 1, 2, 3])
     })
 
+    promise('measures pages in characters, as whoever reads them does', async (store) => {
+      const body = JSON.stringify('€'.repeat(98))
+      await store.commit({ ...NOTHING, put: [1, 2, 3].map((id) => row(5, 0, id, body)) })
+
+      expect(await store.page(5, undefined, { maxJobs: 9, maxBytes: 200 })).toHaveLength(2)
+    })
+
     promise('moves a job, and leaves its payload as it is', async (store) => {
       await store.commit({ ...NOTHING, put: [row(5, 0, 1), row(5, 0, 2)] })
 
