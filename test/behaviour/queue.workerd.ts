@@ -8,6 +8,7 @@ import type { JobRow, LaneCount, Place, QueueStore } from '../../packages/sdk/sr
 import { StoreConflict } from '../../packages/sdk/src/store/store.ts'
 import { Random } from '../sim/random.ts'
 import { leaseOf } from '../support/queue-client.ts'
+import { claimsSuite } from './claims.suite.ts'
 import { queueSuite } from './queue.suite.ts'
 import { QueueStage } from './queue-stage.ts'
 
@@ -53,6 +54,7 @@ const stores: QueueStores = {
 
 queueStoreSuite('SQLite in a Durable Object', stores)
 queueSuite('SQLite in a Durable Object', stores)
+claimsSuite('SQLite in a Durable Object', stores)
 
 const within = stores.within as NonNullable<QueueStores['within']>
 

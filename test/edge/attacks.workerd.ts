@@ -6,6 +6,7 @@ import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { app } from '../../packages/edge/src/app.ts'
 import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
+import { QUEUE_CALLS } from '../../packages/edge/src/queues/calls.ts'
 import { QUEUE_REQUESTS } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import { REQUESTS } from '../../packages/sdk/src/protocol/frames/requests.ts'
 import { encodeEnqueue } from '../support/queue-client.ts'
@@ -137,6 +138,7 @@ const WAYS: Record<string, Way | 'names nothing'> = {
     return { code: codeOf(answer), ...textsOf(client) }
   },
   'queue work': queueFrame('work', { worker: 'worker-of-ana', capacity: 10, leaseMs: 60_000 }),
+  'queue claim': queueFrame('claim', { worker: 'worker-of-ana', count: 10, leaseMs: 60_000 }),
   'queue settle': queueFrame('settle', { ack: [[1, 1]] }),
   'queue counts': queueFrame('counts'),
   'queue list': queueFrame('list', { state: 'ready', limit: 10 }),
@@ -146,6 +148,27 @@ const WAYS: Record<string, Way | 'names nothing'> = {
   'queue limit': queueFrame('limit', { concurrency: 1 }),
   'ALL /v1/topics/:topic{[\\s\\S]+}': door,
   'ALL /v1/queues/:queue{[\\s\\S]+}': doorOf('queues'),
+  ...Object.fromEntries(
+    Object.entries({
+      'POST enqueue': { jobs: ['stolen'] },
+      'POST claim': {},
+      'POST ack': { leases: [[1, 1]] },
+      'POST retry': { leases: [[1, 1]] },
+      'POST extend': { leases: [[1, 1]] },
+      'POST release': { leases: [[1, 1]] },
+      'POST snooze': { leases: [[1, 1]], ms: 1 },
+      'GET counts': undefined,
+      'GET jobs': undefined,
+      'POST redrive': {},
+      'POST cancel': { ids: [1] },
+      'POST pause': {},
+      'POST resume': {},
+      'POST limit': {},
+    } satisfies Record<string, object | undefined>).map(([call, body]) => {
+      const [method, path] = call.split(' ') as [string, string]
+      return [`call ${call}`, http(method, (name) => `/v1/queues/${name}/${path}`, body && (() => body))]
+    }),
+  ),
   'GET /health': 'names nothing',
   'GET /v1/admin/policy': http('GET', () => '/v1/admin/policy'),
   'PUT /v1/admin/policy': http(
@@ -211,9 +234,10 @@ const ways = Object.entries(WAYS).flatMap(([name, way]) => (way === 'names nothi
 test('every method and every route has its line, so that none is added without these cases', () => {
   const routes = app.routes.filter(({ path }) => !path.endsWith('*')).map(({ method, path }) => `${method} ${path}`)
   const methods = Object.keys(REQUESTS).map((method) => `ws ${method}`)
+  const calls = Object.keys(QUEUE_CALLS).map((call) => `call ${call}`)
   const queueMethods = Object.keys(QUEUE_REQUESTS).map((method) => `queue ${method}`)
 
-  expect(Object.keys(WAYS).sort()).toEqual([...new Set([...methods, ...queueMethods, ...routes])].sort())
+  expect(Object.keys(WAYS).sort()).toEqual([...new Set([...methods, ...queueMethods, ...calls, ...routes])].sort())
 })
 
 // ---- names

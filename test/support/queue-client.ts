@@ -4,6 +4,7 @@ import type { QueueLinkState } from '../../packages/sdk/src/broker/queue-machine
 import { encodeRequest, type Frame, LINE_BREAK, parseFrame, payloads } from '../../packages/sdk/src/protocol/codec.ts'
 import type { Fate, PublishResult } from '../../packages/sdk/src/protocol/frames/publish.ts'
 import type {
+  ClaimResult,
   CountsResult,
   EnqueueParams,
   JobOptions,
@@ -143,6 +144,10 @@ export class QueueClient implements Port<QueueLinkState> {
 
   work(capacity: number, more: { leaseMs?: number; holding?: Lease[]; worker?: string } = {}): Promise<WorkResult> {
     return this.ask('work', { worker: `worker_${this.name}`, capacity, leaseMs: 60_000, ...more })
+  }
+
+  claim(count: number, more: { leaseMs?: number; worker?: string; wait?: boolean } = {}): Promise<ClaimResult> {
+    return this.ask('claim', { worker: `puller_${this.name}`, count, leaseMs: 60_000, ...more })
   }
 
   settle(params: Omit<SettleParams, 'queue'>): Promise<{ stale: Lease[] }> {

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { admin } from './admin/routes.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
+import { openQueue } from './queues/routes.ts'
 import { openLink } from './upgrade.ts'
 
 /** Every address of the server. No middleware that touches headers stands before an upgrade: its answer cannot be changed any more. */
@@ -13,9 +14,7 @@ app.route('/v1/admin', admin)
 app.all('/v1/topics/:topic{[\\s\\S]+}', (c) =>
   openLink(c.req.raw, { kind: 'topic', name: c.req.param('topic') }, c.env),
 )
-app.all('/v1/queues/:queue{[\\s\\S]+}', (c) =>
-  openLink(c.req.raw, { kind: 'queue', name: c.req.param('queue') }, c.env),
-)
+app.all('/v1/queues/:queue{[\\s\\S]+}', (c) => openQueue(c.req.raw, c.req.param('queue'), c.env))
 
 app.notFound(() => httpError(fault('not_found')))
 app.onError((error) => {

@@ -1,19 +1,14 @@
-import { ERRORS, encodeError, type Fault, fault, nameFault, PROTOCOL } from '@messkit/sdk/protocol'
-import { mayEnter } from './access/edge-policy.ts'
-import type { ConnectionLimits } from './access/limits.ts'
-import { leavePlace, takePlace } from './access/places.ts'
+import { ERRORS, encodeError, type Fault, fault, PROTOCOL } from '@messkit/sdk/protocol'
+import { admit } from './access/admit.ts'
+import { leavePlace } from './access/places.ts'
 import type { Resource } from './access/resource.ts'
-import { VISITOR_HEADER, type Visitor, visitorOf, writeVisitor } from './access/visitor.ts'
+import { VISITOR_HEADER, type Visitor, writeVisitor } from './access/visitor.ts'
 import { countDenial } from './audit/denials.ts'
-import { addressOf } from './auth/address.ts'
 import { readBearer, readProtocols } from './auth/bearer.ts'
-import { mayConnect } from './auth/origin.ts'
-import { verifyToken } from './auth/token.ts'
+import { originFault } from './auth/origin.ts'
 import type { Env } from './env.ts'
 import { httpError } from './http-error.ts'
-import { fitsAttachment } from './objects/attachment.ts'
 import { stubOf } from './objects/resource-stub.ts'
-import { readRetention } from './objects/retention.ts'
 
 /**
  * A WebSocket to a topic or queue. Whoever may not come in is told so here, and no object is woken or made for them. After that the Worker is out
@@ -24,13 +19,9 @@ export async function openLink(request: Request, resource: Resource, env: Env): 
   if (!isUpgrade(request) || !protocols.includes(PROTOCOL.name)) {
     return httpError(fault('upgrade_needed'), { upgrade: 'websocket' })
   }
-  const own = URL.parse(request.url)?.origin
-  // The Host header is part of the address, and anybody may write anything there.
-  if (own === undefined) return httpError(fault('not_found'))
-  if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' })) {
-    return httpError(fault('forbidden_origin'))
-  }
-  const admitted = await admit(protocols, resource, { env, address: addressOf(request, env) })
+  const stranger = originFault(request, env.ALLOWED_ORIGINS)
+  if (stranger) return httpError(stranger)
+  const admitted = await admit(readBearer(protocols), resource, { request, env })
   if (!('code' in admitted)) return connect(resource, admitted, env)
   countDenial(env, admitted.code)
   return refuse(admitted)
@@ -47,48 +38,6 @@ function isUpgrade({ method, headers }: Request): boolean {
 function isWhole(headers: Headers): boolean {
   const [key, version] = [headers.get('sec-websocket-key'), headers.get('sec-websocket-version')]
   return key === null ? version === null : version === '13'
-}
-
-interface Asked {
-  readonly env: Env
-  readonly address: string | undefined
-}
-
-async function admit(
-  protocols: readonly string[],
-  resource: Resource,
-  { env, address }: Asked,
-): Promise<Visitor | Fault> {
-  const wrong = nameFault(resource.name)
-  if (wrong) return fault('bad_name', `the ${resource.kind} name ${wrong}`)
-  const bearer = readBearer(protocols)
-  if ('code' in bearer) return bearer
-  const user = await verifyToken(bearer.token, env)
-  if ('code' in user) return user
-  if (!readRetention(env.RETENTION)) {
-    console.error(
-      'RETENTION is no JSON object with messages, ageMs or bytes, each a whole number from 1; nobody is let in',
-    )
-    return fault('internal')
-  }
-  const visitor = await visitorOf(user, address)
-  if (!fitsAttachment(visitor)) return fault('token_too_large')
-  const limits = await mayEnter(visitor, resource, env)
-  return 'code' in limits ? limits : seat(visitor, { resource, limits, env })
-}
-
-async function seat(
-  visitor: Visitor,
-  counted: { resource: Resource; limits: ConnectionLimits; env: Env },
-): Promise<Visitor | Fault> {
-  try {
-    const place = await takePlace(visitor, counted)
-    if (!place) return visitor
-    return 'code' in place ? place : { ...visitor, place }
-  } catch (error) {
-    console.error('connections could not be counted:', error)
-    return fault('policy_unavailable')
-  }
 }
 
 /** The request to the object is made anew: of what came from outside, nothing passes. */

@@ -11,7 +11,8 @@ import { matchLevels } from '../acl/levels.ts'
 import { SEPARATOR } from '../acl/vocabulary.ts'
 import { addressOf } from '../auth/address.ts'
 import { isRoot } from '../auth/admins.ts'
-import { mayConnect } from '../auth/origin.ts'
+import { readAuthorization } from '../auth/bearer.ts'
+import { originFault } from '../auth/origin.ts'
 import { type User, verifyToken } from '../auth/token.ts'
 import type { Env } from '../env.ts'
 import { stubOf } from '../objects/resource-stub.ts'
@@ -32,14 +33,11 @@ export interface Actor {
 
 /** By the token of the request. */
 export async function enter(request: Request, env: Env): Promise<Actor | Fault> {
-  const own = URL.parse(request.url)?.origin
-  if (own === undefined) return fault('not_found')
-  if (!mayConnect(request.headers.get('origin'), { own, allowed: env.ALLOWED_ORIGINS ?? '' }))
-    return fault('forbidden_origin')
-  const [scheme, token, ...rest] = (request.headers.get('authorization') ?? '').split(' ')
-  if (scheme === '' || scheme === undefined) return fault('token_missing')
-  if (scheme.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0) return fault('token_invalid')
-  const user = await verifyToken(token, env)
+  const stranger = originFault(request, env.ALLOWED_ORIGINS)
+  if (stranger) return stranger
+  const bearer = readAuthorization(request.headers.get('authorization'))
+  if ('code' in bearer) return bearer
+  const user = await verifyToken(bearer.token, env)
   if ('code' in user) return user
   const visitor = await visitorOf(user, addressOf(request, env))
   const copy = await copyFor(env, 0).catch(unknown)

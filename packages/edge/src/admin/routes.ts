@@ -16,6 +16,7 @@ import { countDenial } from '../audit/denials.ts'
 import { identityKey } from '../auth/identity-key.ts'
 import type { User } from '../auth/token.ts'
 import type { Env } from '../env.ts'
+import { answered, isFault, readJson } from '../http.ts'
 import { httpError } from '../http-error.ts'
 import { stubOf } from '../objects/resource-stub.ts'
 import { directoryOf } from '../objects/stubs.ts'
@@ -23,7 +24,7 @@ import { type Actor, enter, has, heldBy, judgeOf, mayCall } from './actor.ts'
 import { Change, digested, isRootOf, nameOf, PatchChange, Question, queryOf, Whose } from './asked.ts'
 import { CALLS, type Call, type Need } from './calls.ts'
 import { givesOnlyHeld } from './held.ts'
-import { answered, isFault, readJson } from './http.ts'
+
 import { patched } from './patch.ts'
 
 type Vars = { Bindings: Env; Variables: { actor: Actor; object?: string } }

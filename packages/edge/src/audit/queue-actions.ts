@@ -8,6 +8,7 @@ const ACTIONS: Readonly<Record<QueueMethod, readonly Action[]>> = {
   authenticate: [],
   enqueue: ['enqueue'],
   work: ['work'],
+  claim: ['work'],
   settle: ['work'],
   counts: ['view'],
   list: ['view', 'peek'],

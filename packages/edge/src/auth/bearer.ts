@@ -18,6 +18,14 @@ export function readBearer(protocols: readonly string[]): { token: string } | Fa
   }
 }
 
+/** The token of a request that is no upgrade. */
+export function readAuthorization(header: string | null): { token: string } | Fault {
+  const [scheme, token, ...rest] = (header ?? '').split(' ')
+  if (scheme === '' || scheme === undefined) return fault('token_missing')
+  if (scheme.toLowerCase() !== 'bearer' || token === undefined || rest.length > 0) return fault('token_invalid')
+  return { token }
+}
+
 const ENCODED_CHARS = Math.ceil((LIMITS.tokenBytes * 4) / 3)
 
 /** The values of a `Sec-WebSocket-Protocol` header. */

@@ -1,5 +1,6 @@
 import { QueueHome, type QueueLinkState } from '@messkit/sdk/broker'
 import { decodeQueueRequest } from '@messkit/sdk/protocol'
+import type { Visitor } from '../access/visitor.ts'
 import { queueActions } from '../audit/queue-actions.ts'
 import type { Env } from '../env.ts'
 import { SqliteQueueStore } from '../store/sqlite-queue.ts'
@@ -28,5 +29,10 @@ export class QueueObject extends ResourceObject<QueueLinkState> {
         actionsOf: queueActions(resource.name),
       }
     })
+  }
+
+  /** For the Worker, whose HTTP clients have no link. */
+  call(visitor: Visitor, frame: string, waitMs: number): Promise<string | undefined> {
+    return this.converse(visitor, frame, waitMs)
   }
 }

@@ -3,6 +3,7 @@ import type { Identity, Port } from '@messkit/sdk/broker'
 import {
   ERRORS,
   type ErrorCode,
+  encodeError,
   encodeGoodbye,
   type Fault,
   fault,
@@ -23,6 +24,7 @@ import type { Env } from '../env.ts'
 import { refuse } from '../upgrade.ts'
 import { Alarm } from './alarm.ts'
 import { fitsAttachment, readAttachment, writeAttachment } from './attachment.ts'
+import { Call } from './call.ts'
 import { directoryOf } from './stubs.ts'
 
 /** What is kept of a link while its home is out of memory. */
@@ -74,7 +76,7 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
   readonly #alarm: Alarm
   readonly #access: ResourceAccess
   readonly #audit: ResourceAudit
-  readonly #links = new Map<WebSocket, Seat>()
+  readonly #links = new Map<Line, Seat>()
   /** The check of a token that the event at hand began. */
   #check: Promise<unknown> | undefined
 
@@ -161,10 +163,13 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
     return this.#during(() => {
       const seat = this.#links.get(socket)
       if (!seat) return
-      const text = typeof message === 'string' ? message : NO_FRAME
-      if (seat.log !== 0) this.#audit.frame(seat, text, this.#access.judgeItself)
-      this.#resident.home.receive(seat.link, text)
+      this.#receive(seat, typeof message === 'string' ? message : NO_FRAME)
     })
+  }
+
+  #receive(seat: Seat, text: string): void {
+    if (seat.log !== 0) this.#audit.frame(seat, text, this.#access.judgeItself)
+    this.#resident.home.receive(seat.link, text)
   }
 
   override webSocketClose(socket: WebSocket): Promise<void> {
@@ -181,6 +186,37 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
       this.#detach(socket)
       close(socket, 1011, '')
     })
+  }
+
+  /**
+   * One request of somebody who has no link: there is one for as long as the answer takes.
+   * @param waitMs how long the answer may stay out. This is the one timer there is: the request keeps this object awake anyway
+   * @returns the answer; `undefined` if it stayed out
+   */
+  protected async converse(visitor: Visitor, frame: string, waitMs: number): Promise<string | undefined> {
+    const call = new Call()
+    await this.#during((known) =>
+      known ? this.#begin(call, visitor, frame) : this.#hangUp(call, visitor, 'policy_unavailable'),
+    )
+    await call.answered(waitMs)
+    await this.#during(() => this.#detach(call))
+    return call.answer
+  }
+
+  #begin(call: Call, visitor: Visitor, frame: string): void {
+    const identity = this.#access.judge(visitor)
+    if (identity.rights === 0) this.#hangUp(call, visitor, this.#strange(visitor))
+    else if (this.#links.size >= LIMITS.linksPerTopic) this.#hangUp(call, visitor, 'too_many_links')
+    else {
+      this.#attach(call, { ...this.#resident.stateOf(identity), greeted: true }, visitor)
+      const seat = this.#links.get(call)
+      if (seat) this.#receive(seat, frame)
+    }
+  }
+
+  #hangUp(call: Call, visitor: Visitor, code: ErrorCode): void {
+    this.#left(visitor)
+    call.send(encodeError(null, fault(code)))
   }
 
   override alarm(): Promise<void> {
@@ -242,9 +278,9 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
   /** From the directory. @returns how many links were ended */
   async kick(who: Kick): Promise<number> {
     let links = 0
-    for (const [socket, { visitor }] of [...this.#links]) {
+    for (const [line, { visitor }] of [...this.#links]) {
       if (!this.#access.isMeant(visitor, who)) continue
-      this.#dismiss(socket, fault('kicked'))
+      this.#dismiss(line, fault('kicked'))
       links++
     }
     return links
@@ -263,7 +299,7 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
 
   /** The policy that is known is too old to go by. */
   #refuseAll(): void {
-    for (const socket of [...this.#links.keys()]) this.#dismiss(socket, fault('policy_unavailable'))
+    for (const line of [...this.#links.keys()]) this.#dismiss(line, fault('policy_unavailable'))
   }
 
   async #verify(seat: Seat | undefined, token: string): Promise<Identity | Fault> {
@@ -285,17 +321,18 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
   async seated(places: readonly string[]): Promise<string[]> {
     const asked = new Set(places)
     const found: string[] = []
-    for (const [socket, { visitor }] of [...this.#links]) {
+    for (const [line, { visitor }] of [...this.#links]) {
       if (!visitor.place || !asked.has(visitor.place.id)) continue
-      if (this.#isSilent(socket)) this.#dismiss(socket, fault('limit_reached'))
+      if (this.#isSilent(line)) this.#dismiss(line, fault('limit_reached'))
       else found.push(visitor.place.id)
     }
     return found
   }
 
   /** Those who never sent a heartbeat need not. */
-  #isSilent(socket: WebSocket): boolean {
-    const beatAt = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime()
+  #isSilent(line: Line): boolean {
+    if (line instanceof Call) return false
+    const beatAt = this.ctx.getWebSocketAutoResponseTimestamp(line)?.getTime()
     return beatAt !== undefined && Date.now() - beatAt > SILENT_MS
   }
 
@@ -322,28 +359,29 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
     else this.#attach(socket, { ...state, identity }, visitor)
   }
 
-  #attach(socket: WebSocket, state: S, visitor: Visitor): void {
+  #attach(line: Line, state: S, visitor: Visitor): void {
     const { rights } = state.identity
     const seat: Seat = { link: 0, visitor, rights, log: this.#access.log(visitor), greeted: state.greeted }
-    seat.link = this.#resident.home.attach(this.#port(socket, seat), state)
+    seat.link = this.#resident.home.attach(this.#port(line, seat), state)
     // A home that cannot be loaded has closed it already.
-    if (socket.readyState === WebSocket.OPEN) this.#links.set(socket, seat)
+    if (line.readyState === WebSocket.OPEN) this.#links.set(line, seat)
     else this.#left(visitor)
   }
 
-  #detach(socket: WebSocket): void {
-    const seat = this.#links.get(socket)
+  #detach(line: Line): void {
+    const seat = this.#links.get(line)
     // One that ended while this object was out of memory has no link any more, and its place is taken still.
-    this.#left(seat ? seat.visitor : readAttachment<S>(socket)?.visitor)
+    if (seat) this.#left(seat.visitor)
+    else if (line instanceof WebSocket) this.#left(readAttachment<S>(line)?.visitor)
     if (!seat) return
-    this.#links.delete(socket)
+    this.#links.delete(line)
     this.#resident.home.detach(seat.link)
   }
 
-  #dismiss(socket: WebSocket, fault: Fault): void {
-    this.#detach(socket)
-    send(socket, encodeGoodbye(fault))
-    close(socket, (ERRORS[fault.code] as { close?: number }).close ?? 4000, fault.code)
+  #dismiss(line: Line, fault: Fault): void {
+    this.#detach(line)
+    send(line, encodeGoodbye(fault))
+    close(line, (ERRORS[fault.code] as { close?: number }).close ?? 4000, fault.code)
   }
 
   /** A link has ended, or came to nothing: whoever counts it is told. */
@@ -351,16 +389,16 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
     if (visitor?.place) this.ctx.waitUntil(leavePlace(visitor.place, this.env))
   }
 
-  #port(socket: WebSocket, seat: Seat): Port<S> {
+  #port(line: Line, seat: Seat): Port<S> {
     return {
-      send: (text) => send(socket, text),
+      send: (text) => send(line, text),
       close: (code, reason) => {
-        if (this.#links.delete(socket)) this.#left(seat.visitor)
-        close(socket, code, reason)
+        if (this.#links.delete(line)) this.#left(seat.visitor)
+        close(line, code, reason)
       },
       remember: (state) => {
         seat.greeted = state.greeted
-        writeAttachment(socket, state, seat.visitor)
+        if (line instanceof WebSocket) writeAttachment(line, state, seat.visitor)
       },
     }
   }
@@ -374,6 +412,9 @@ const COMMITS_PER_EVENT = 3
 
 /** Three heartbeats in a row did not come. A page that was put to sleep has none either, and connects anew when it wakes. */
 const SILENT_MS = 3 * HEARTBEAT.everyMs
+
+/** The other end of a link. */
+type Line = WebSocket | Call
 
 /** A link, and who sits there. */
 interface Seat {
@@ -389,14 +430,14 @@ interface Seat {
 const NO_FRAME = '[]'
 
 /** The peer may be gone already, and then there is nobody to tell. */
-function send(socket: WebSocket, text: string): void {
+function send(line: Line, text: string): void {
   try {
-    socket.send(text)
+    line.send(text)
   } catch {}
 }
 
-function close(socket: WebSocket, code: number, reason: string): void {
+function close(line: Line, code: number, reason: string): void {
   try {
-    socket.close(code, reason)
+    line.close(code, reason)
   } catch {}
 }

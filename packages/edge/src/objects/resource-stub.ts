@@ -11,6 +11,8 @@ import { objectName } from './object-name.ts'
 interface ResourceRpc {
   /** For the Worker: the upgrade of somebody who may come in. */
   fetch(url: string, init: RequestInit): Promise<Response>
+  /** For the Worker: one request of a queue's protocol, see `QueueObject`. */
+  call(visitor: Visitor, frame: string, waitMs: number): Promise<string | undefined>
   /** @returns why the rules there do not let them in */
   admits(visitor: Visitor): Promise<ErrorCode | undefined>
   /** For administrators, who may. */

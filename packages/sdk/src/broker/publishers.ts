@@ -26,18 +26,22 @@ export interface Span {
 /** How many leading messages of a frame are repeats, or why the frame cannot be taken. */
 export type Verdict = { readonly repeats: number } | Fault
 
+/** Every other key has a dot. */
+const UNNAMED = ''
+
 export class Publishers {
   readonly #marks = new Map<string, Mark>()
   #spanCount = 0
 
-  /** A publisher belongs to a user: knowing the id of somebody else's is worth nothing. */
-  static key(user: string, publisher: string): string {
-    return `${user}.${publisher}`
+  /** A publisher belongs to a user: knowing the id of somebody else's is worth nothing. Whoever names none is not recognised again. */
+  static key(user: string, publisher: string | undefined): string {
+    return publisher === undefined ? UNNAMED : `${user}.${publisher}`
   }
 
   check(key: string, { after, first, count }: { after: number; first: number; count: number }): Verdict {
     const mark = this.#marks.get(key)
     if (after >= first) return fault('bad_params', 'after: the newest earlier sequence is below first')
+    if (key === UNNAMED) return { repeats: 0 }
     if (!mark) return after === 0 ? { repeats: 0 } : fault('publisher_expired')
     if (after > mark.last) return fault('sequence_gap', `the newest sequence stored of this publisher is ${mark.last}`)
     return { repeats: Math.min(count, Math.max(0, mark.last - first + 1)) }
@@ -47,6 +51,7 @@ export class Publishers {
     key: string,
     { first, count, offset, at }: { first: number; count: number; offset: number; at: number },
   ): void {
+    if (key === UNNAMED) return
     const mark: Mark = this.#marks.get(key) ?? { last: 0, at, spans: [] }
     if (mark.last === 0) this.#marks.set(key, mark)
     const newest = mark.spans.at(-1)

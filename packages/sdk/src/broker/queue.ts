@@ -3,7 +3,7 @@ import { encodeNotification } from '../protocol/codec.ts'
 import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { CountsResult, JobFacts, Lease, QueueParams } from '../protocol/frames/queue.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { encodeJobs, encodeList } from '../protocol/queue-answers.ts'
+import { encodeClaimed, encodeJobs, encodeList, NOTHING } from '../protocol/queue-answers.ts'
 import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts'
 import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, Place } from '../store/queue-store.ts'
@@ -13,6 +13,7 @@ import { CLAIMABLE, deliveryOf, LANES, WIDTH } from './job.ts'
 import { type Claim, type Held, Jobs } from './jobs.ts'
 import { Lane } from './lane.ts'
 import type { Identity } from './machine.ts'
+import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
 import type { QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
@@ -79,6 +80,7 @@ export class Queue {
   readonly #jobs: Jobs
   readonly #links = new Map<number, Link>()
   readonly #workers = new Map<string, Worker>()
+  readonly #pulls = new Pulls()
   readonly #questions: Question[] = []
   readonly #readers = new Map<number, Question['use']>()
   #refilling = false
@@ -99,7 +101,7 @@ export class Queue {
     this.#options = options
     this.#epoch = recovered.epoch
     this.#jobs = new Jobs(recovered, nowMs)
-    for (const { claim } of this.#jobs.held) this.#holder(claim, nowMs).holding++
+    for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder(claim, nowMs).holding++
   }
 
   step(event: QueueEvent, nowMs: number): readonly QueueEffect[] {
@@ -148,6 +150,9 @@ export class Queue {
     if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))
     if (!this.#inFlight) {
       this.#deal(nowMs)
+      if (!this.#refilling)
+        for (const { link, id } of this.#pulls.inVain())
+          effects.push({ name: 'send', links: [link], text: encodeClaimed(id, NOTHING, []) })
       if (!jobs.empty) effects.push(this.#commit(nowMs))
       else for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
     }
@@ -171,6 +176,7 @@ export class Queue {
 
   #forget(link: number, nowMs: number): void {
     this.#links.delete(link)
+    this.#pulls.forget(link)
     for (const worker of this.#workersOf(link)) {
       worker.link = undefined
       worker.goneAt = nowMs
@@ -220,6 +226,8 @@ export class Queue {
         return this.#enqueue(link, from, frame, nowMs)
       case 'work':
         return this.#work(link, from, id, frame.params, nowMs)
+      case 'claim':
+        return this.#claim(link, from, id, frame.params)
       case 'settle':
         return this.#settle(link, from, id, frame.params, nowMs)
       case 'counts':
@@ -267,8 +275,8 @@ export class Queue {
     from.identity = identity
     this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
     if (identity.rights === 0) return this.#expel(link, null, fault('forbidden'), nowMs)
-    if (this.#workersOf(link).length > 0 && 'code' in authorize(identity, 'work'))
-      return this.#expel(link, null, fault('access_changed'), nowMs)
+    const works = this.#workersOf(link).length > 0 || this.#pulls.of(link).length > 0
+    if (works && 'code' in authorize(identity, 'work')) return this.#expel(link, null, fault('access_changed'), nowMs)
     return this.#remember(link)
   }
 
@@ -327,8 +335,8 @@ export class Queue {
     const jobs = this.#jobs
     let room = jobs.room(nowMs)
     if (room <= 0 || this.#refilling) return
-    const open = [...this.#workers.values()].filter(hasRoom)
-    const claims = new Map<Worker, Claim>()
+    const open = [...this.#workers.values(), ...this.#pulls.all].filter(hasRoom)
+    const claims = new Map<Worker | Pull, Claim>()
     for (let i = this.#round++; open.length > 0 && room > 0; i++) {
       const next = jobs.peek(nowMs)
       if (!next) return
@@ -338,7 +346,7 @@ export class Queue {
       }
       if (jobs.expire(next, nowMs)) continue
       const index = i % open.length
-      const worker = open[index] as Worker
+      const worker = open[index] as Worker | Pull
       const may = authorize((this.#links.get(worker.link as number) as Link).identity, 'work')
       if ('code' in may) {
         open.splice(index, 1)
@@ -348,24 +356,27 @@ export class Queue {
       claims.set(worker, claim)
       jobs.lease(may, next, claim, nowMs)
       worker.holding++
+      if ('wait' in worker) this.#pulls.spend(worker, claim, next.body.length)
       room--
       if (!hasRoom(worker)) open.splice(index, 1)
     }
   }
 
   #push(claim: Claim): QueueEffect[] {
-    const worker = this.#workers.get(claim.worker)
+    const pull = isPull(claim.worker) ? this.#pulls.answered(claim) : undefined
+    const worker = pull ?? this.#workers.get(claim.worker)
+    const held = [...claim.held.values()]
+    // Whoever asked has gone before it was durable: nobody has heard of these leases, and nobody else would end them.
+    if (isPull(claim.worker) && !pull) for (const one of held) this.#jobs.release(one)
     if (worker?.link === undefined) return []
     claim.pushed = true
-    const held = [...claim.held.values()]
-    if (held.length === 0) return []
-    const { queue } = this.#options
-    const facts = { queue, worker: worker.name, token: claim.token, untilMs: (held[0] as Held).untilMs }
+    if (held.length === 0 && !pull) return []
+    const facts = { token: claim.token, untilMs: held[0]?.untilMs ?? 0 }
     const jobs = held.map(({ job }) => [job.id, deliveryOf(job), job.at] as const)
-    const text = encodeJobs(
-      { ...facts, jobs },
-      held.map(({ job }) => job.body),
-    )
+    const bodies = held.map(({ job }) => job.body)
+    const text = pull
+      ? encodeClaimed(pull.id, held.length > 0 ? { ...facts, jobs } : NOTHING, bodies)
+      : encodeJobs({ queue: this.#options.queue, worker: worker.name, ...facts, jobs }, bodies)
     return [{ name: 'send', links: [worker.link], text }]
   }
 
@@ -398,6 +409,18 @@ export class Queue {
     Object.assign(worker, { link, capacity, leaseMs })
     const lost = holding ? this.#reconcile(worker, holding) : []
     return [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
+  }
+
+  #claim(link: number, { identity }: Link, id: number, params: QueueParams<'claim'>): QueueEffect[] {
+    const may = authorize(identity, 'work')
+    if ('code' in may) return answerError(link, id, may)
+    if (this.#full(0)) return answerError(link, id, FULL)
+    if (this.#pulls.of(link).length >= LIMITS.readsPerLink)
+      return answerError(link, id, busy('more claims than readsPerLink wait', 1_000))
+    const { worker: name, count: capacity, leaseMs, wait = false } = params
+    const key = pullKey(identity.key, name)
+    this.#pulls.add({ id, key, name, link, leaseMs, wait, capacity, holding: 0, bytes: 0 })
+    return []
   }
 
   /** What it has never heard of, or has given up, goes back. @returns what it holds no more */
@@ -435,8 +458,10 @@ export class Queue {
     const jobs = this.#jobs
     const stale: Lease[] = []
     /** Nobody settles for another one, however well tokens can be guessed. */
+    const pull = params.worker === undefined ? undefined : pullKey(identity.key, params.worker)
     const own = (held: Held | undefined): held is Held =>
-      held !== undefined && this.#workers.get(held.claim.worker)?.link === link
+      held !== undefined &&
+      (pull === undefined ? this.#workers.get(held.claim.worker)?.link === link : held.claim.worker === pull)
     const each = (lease: Lease, then: (held: Held) => void): void => {
       const held = jobs.find(lease[0], lease[1])
       if (own(held)) this.#ended(held, () => then(held))
@@ -659,6 +684,7 @@ export class Queue {
       if (worker.link === undefined) at = Math.min(at, worker.goneAt + LIMITS.workerGraceMs)
       else room ||= hasRoom(worker)
     }
+    for (const pull of this.#pulls.all) room ||= hasRoom(pull)
     // Nobody has to be woken for a job that nobody would take; one that is due by now waits for a commit or a page.
     const { dueAt } = this.#jobs
     if (room && !this.#jobs.paused) at = Math.min(at, this.#jobs.freeAt(nowMs), dueAt > nowMs ? dueAt : NEVER)
@@ -670,4 +696,4 @@ export class Queue {
 }
 
 const FULL = busy('more than undurableBytes waits to become durable', 100)
-const hasRoom = ({ link, holding, capacity }: Worker): boolean => link !== undefined && holding < capacity
+const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity

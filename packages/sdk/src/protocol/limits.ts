@@ -74,6 +74,8 @@ export const LIMITS = {
   workerGraceMs: 10_000,
   /** Leases of one job that may end without a word; with the next one it is taken for poison. */
   jobLosses: 3,
+  /** A claim over HTTP waits so long for a job. */
+  claimWaitMs: 20_000,
   jobAttempts: 1_000,
   jobErrorChars: 1_000,
   /** Publishers whose marks ride on another row; with more they are written by themselves. */

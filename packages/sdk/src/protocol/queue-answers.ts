@@ -15,6 +15,17 @@ export function encodeJobs(facts: Pushed, bodies: readonly string[]): string {
   return `{"jsonrpc":"2.0","method":"jobs","params":${JSON.stringify(facts).slice(0, -1)},${payloads(bodies.join(LINE_BREAK))}`
 }
 
+/** The answer to a claim. */
+export function encodeClaimed(
+  id: number,
+  facts: Omit<Pushed, 'queue' | 'worker'> | typeof NOTHING,
+  bodies: readonly string[],
+): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(facts).slice(0, -1)},${payloads(bodies.join(LINE_BREAK))}`
+}
+
+export const NOTHING = { jobs: [] } as const
+
 export interface Listed {
   readonly jobs: readonly JobFacts[]
   readonly next?: readonly [lane: number, due: number, id: number]

@@ -36,12 +36,12 @@ export const JobOptions = v.object({
 })
 
 /**
- * Client → broker: add jobs, recognised like messages by publisher and sequence. `options` are those of all jobs in the frame, `each`
+ * Client → broker: add jobs, recognised like messages by publisher and sequence; without a publisher a repeat is another job. `options` are those of all jobs in the frame, `each`
  * those in which single ones differ. `messages` stands last, one payload per line.
  */
 export const EnqueueParams = v.object({
   queue: TopicName,
-  publisher: PublisherId,
+  publisher: v.optional(PublisherId),
   after: Count,
   first: Positive,
   options: v.optional(JobOptions),
@@ -69,11 +69,32 @@ export const WorkParams = v.object({
 export const WorkResult = v.object({ epoch: v.string(), lost: v.array(Lease) })
 
 /**
+ * Client → broker: up to `count` jobs, now. It is for who has no link that stays: these leases end by a settlement or at their time, and are
+ * settled, on any link of the same user, by whoever names this `worker`. With `wait` the answer comes when there is a job.
+ */
+export const ClaimParams = v.object({
+  queue: TopicName,
+  worker: PublisherId,
+  count: v.pipe(Positive, v.maxValue(LIMITS.workerJobs)),
+  leaseMs: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.leaseMs)),
+  wait: v.optional(v.boolean()),
+})
+/** As in `jobs`; fewer than were asked for does not mean that there are no more. `token` and `untilMs` are left out where there is none. */
+export const ClaimResult = v.object({
+  token: v.optional(Positive),
+  untilMs: v.optional(Count),
+  jobs: v.array(v.tuple([Positive, Positive, Count])),
+  messages: v.array(v.unknown()),
+})
+
+/**
  * Client → broker: what became of jobs. `ack`: done. `retry`: another attempt after the backoff, or after `delayMs`; with `dead` none.
  * `release`: back as if it had not been taken. `snooze`: the same, not before `ms`. `extend`: `ms` more from now on, or as long again.
+ * `worker` is named by who got the jobs from `claim`.
  */
 export const SettleParams = v.object({
   queue: TopicName,
+  worker: v.optional(PublisherId),
   ack: v.optional(many(Lease)),
   retry: v.optional(
     many(
@@ -179,6 +200,7 @@ export const QUEUE_REQUESTS = {
   authenticate: AuthenticateParams,
   enqueue: EnqueueParams,
   work: WorkParams,
+  claim: ClaimParams,
   settle: SettleParams,
   counts: CountsParams,
   list: ListParams,
@@ -195,6 +217,7 @@ export type JobOptions = v.InferOutput<typeof JobOptions>
 export type Lease = v.InferOutput<typeof Lease>
 export type EnqueueParams = v.InferOutput<typeof EnqueueParams>
 export type SettleParams = v.InferOutput<typeof SettleParams>
+export type ClaimResult = v.InferOutput<typeof ClaimResult>
 export type WorkResult = v.InferOutput<typeof WorkResult>
 export type CountsResult = v.InferOutput<typeof CountsResult>
 export type ListResult = v.InferOutput<typeof ListResult>

@@ -1,18 +1,18 @@
 import { type Fault, fault } from '@messkit/sdk/protocol'
 import * as v from 'valibot'
-import { PolicyError } from '../acl/errors.ts'
-import { httpError } from '../http-error.ts'
+import { PolicyError } from './acl/errors.ts'
+import { httpError } from './http-error.ts'
 
 /** The longest body that is read: a policy as large as may be, written as JSON. */
 const BODY_BYTES = 8 * 1024 * 1024
 
-/** Reads no further than the bound, whatever the headers say. */
-export async function readJson(request: Request): Promise<unknown> {
+/** Reads no further than the bound, whatever the headers say. @throws {BodyFault} */
+export async function readJson(request: Request, maxBytes = BODY_BYTES): Promise<unknown> {
   const parts: Uint8Array[] = []
   let bytes = 0
   for await (const part of request.body ?? []) {
     bytes += part.byteLength
-    if (bytes > BODY_BYTES) throw new BodyFault()
+    if (bytes > maxBytes) throw new BodyFault(fault('frame_too_large', `a body may have ${maxBytes} bytes here`))
     parts.push(part)
   }
   try {
@@ -20,11 +20,18 @@ export async function readJson(request: Request): Promise<unknown> {
       new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await new Blob(parts).arrayBuffer()),
     )
   } catch {
-    throw new BodyFault()
+    throw new BodyFault(fault('bad_params', 'the body is not JSON'))
   }
 }
 
-class BodyFault extends Error {}
+class BodyFault extends Error {
+  readonly fault: Fault
+
+  constructor(reason: Fault) {
+    super(reason.message)
+    this.fault = reason
+  }
+}
 
 /** What came of it as a response; a body that is no good and a policy with mistakes are answers, too. */
 export async function answered(work: () => Promise<object | Fault>): Promise<Response> {
@@ -39,7 +46,8 @@ export async function answered(work: () => Promise<object | Fault>): Promise<Res
         422,
       )
     }
-    if (error instanceof BodyFault || v.isValiError(error)) return httpError(fault('bad_params'))
+    if (error instanceof BodyFault) return httpError(error.fault)
+    if (v.isValiError(error)) return httpError(fault('bad_params'))
     throw error
   }
 }
