@@ -108,6 +108,7 @@ const GROUPS = [
     limits: {
       workerJobs: { over: '`bad_params`' },
       workersPerLink: { what: 'Workers that share one link.', over: '`too_many_workers`' },
+      claimWaitMs: { over: '`bad_params`' },
       leasesPerQueue: { over: 'nothing is pushed until leases end' },
       leaseMs: { what: 'The longest lease.', over: '`bad_params`' },
       delayMs: { what: 'The longest time that a job can be put off.', over: '`bad_params`' },

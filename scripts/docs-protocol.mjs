@@ -9,13 +9,14 @@ import * as goodbye from '../packages/sdk/src/protocol/frames/goodbye.ts'
 import * as hello from '../packages/sdk/src/protocol/frames/hello.ts'
 import * as history from '../packages/sdk/src/protocol/frames/history.ts'
 import * as publish from '../packages/sdk/src/protocol/frames/publish.ts'
+import * as queue from '../packages/sdk/src/protocol/frames/queue.ts'
 import { REQUESTS } from '../packages/sdk/src/protocol/frames/requests.ts'
 import * as scalars from '../packages/sdk/src/protocol/frames/scalars.ts'
 import * as subscribe from '../packages/sdk/src/protocol/frames/subscribe.ts'
 import { assertSame, docsOf, table } from './docs-source.mjs'
 
 const FOLDER = 'packages/sdk/src/protocol/frames'
-const FILES = { authenticate, deliver, error: errors, goodbye, hello, history, publish, scalars, subscribe }
+const FILES = { authenticate, deliver, error: errors, goodbye, hello, history, publish, queue, scalars, subscribe }
 
 // ---- the frames
 
@@ -49,6 +50,7 @@ const SAID = {
 }
 const REQUEST_ONLY = ['RequestId']
 
+const OF_QUEUES = new Set(Object.values(queue))
 const NAMES = new Map()
 const DOCS = new Map()
 for (const [file, module] of Object.entries(FILES)) {
@@ -63,7 +65,7 @@ export function frameTables() {
   const shown = [...CLIENT, ...BROKER].flatMap(({ params, result }) => [params, ...(result ? [result] : [])])
   assertSame('scripts/docs-protocol.mjs', {
     described: shown.map((schema) => NAMES.get(schema)),
-    existing: [...NAMES.values()].filter((name) => /(Params|Result)$/.test(name)),
+    existing: [...NAMES].flatMap(([schema, name]) => (!OF_QUEUES.has(schema) && FRAME.test(name) ? [name] : [])),
   })
   assertSame('scripts/docs-protocol.mjs', {
     described: CLIENT.map(({ method }) => method),
@@ -78,8 +80,40 @@ export function frameTables() {
     ...BROKER.map(({ method, params }) => section(method, [['`params`', params]])),
     section('error', [['The frame', errors.ErrorFrame]]),
     '## Values',
-    values(shown),
+    values([...NAMES].filter(([schema]) => !OF_QUEUES.has(schema) && !shown.includes(schema))),
   ].join('\n\n')
+}
+
+const FRAME = /(Params|Result)$/
+const PROTOCOL_PAGE = 'protocol.md'
+
+/** The frames of queues, all that there are: what is no request of a client is pushed to it. */
+export function queueTables() {
+  const methods = Object.keys(queue.QUEUE_REQUESTS).filter((method) => !Object.hasOwn(REQUESTS, method))
+  const named = Object.entries(queue).filter(([, { kind }]) => kind === 'schema')
+  const exported = new Map(named)
+  const asked = Object.values(queue.QUEUE_REQUESTS)
+  const pushed = named.filter(([name, schema]) => name.endsWith('Params') && !asked.includes(schema))
+  const nameOf = (method) => method[0].toUpperCase() + method.slice(1)
+  return [
+    '## Client to broker',
+    ...methods.map((method) =>
+      section(method, [
+        ['`params`', queue.QUEUE_REQUESTS[method]],
+        ['`result`', exported.get(`${nameOf(method)}Result`)],
+      ]),
+    ),
+    '## Broker to client',
+    ...pushed.map(([name, schema]) => section(name.replace('Params', '').toLowerCase(), [['`params`', schema]])),
+    '## Values',
+    values(
+      [...NAMES].filter(([schema, name]) => OF_QUEUES.has(schema) && schema.kind === 'schema' && !FRAME.test(name)),
+    ),
+  ]
+    .join('\n\n')
+    .replace(/\]\(#([\w-]+)\)/g, (link, anchor) =>
+      named.some(([name]) => name.toLowerCase() === anchor) ? link : `](${PROTOCOL_PAGE}#${anchor})`,
+    )
 }
 
 function section(title, parts) {
@@ -104,15 +138,13 @@ function fieldRows(schema, docs) {
     const notes = [optional ? 'may be missing' : '', docs.get(name) ?? ''].filter(Boolean).join('. ')
     return [`\`${name}\``, typeOf(optional ? field.wrapped : field), notes]
   })
-  if (schema === publish.PublishParams)
+  if (schema === publish.PublishParams || schema === queue.EnqueueParams)
     rows.push(['`messages`', 'payloads, one per line, last', 'see [payload lines](#payload-lines)'])
   return rows
 }
 
-function values(shown) {
-  const named = [...NAMES].filter(
-    ([schema, name]) => !shown.includes(schema) && schema !== errors.ErrorFrame && !REQUEST_ONLY.includes(name),
-  )
+function values(all) {
+  const named = all.filter(([schema, name]) => schema !== errors.ErrorFrame && !REQUEST_ONLY.includes(name))
   const byName = named.sort(([, a], [, b]) => (a < b ? -1 : 1))
   return table(
     ['value', 'is', ''],
@@ -129,9 +161,12 @@ function typeOf(schema) {
   return name === undefined || REQUEST_ONLY.includes(name) ? shapeOf(schema) : `[${name}](#${name.toLowerCase()})`
 }
 
+/** A schema and its rules; one with rules may have been given more of them. */
+const rulesOf = ({ pipe: [first, ...rules] = [] }) =>
+  first ? [...(first.pipe ? rulesOf(first) : [first]), ...rules] : []
+
 function shapeOf(schema) {
-  const { pipe = [schema] } = schema
-  const [base, ...rules] = pipe
+  const [base, ...rules] = schema.pipe ? rulesOf(schema) : [schema]
   const bound = (...types) => rules.find(({ type }) => types.includes(type))?.requirement
   const low = bound('min_value', 'min_length')
   const high = bound('max_value', 'max_length', 'max_bytes')
@@ -152,7 +187,8 @@ function shapeOf(schema) {
     case 'optional':
       return `${typeOf(base.wrapped)}, may be missing`
     case 'array':
-      return `an array of ${typeOf(base.item)}${inWords(',', low, high, ' of them')}`
+      // Some are counted before they are looked into.
+      return `an array of ${typeOf((rules.find(({ type }) => type === 'array') ?? base).item)}${inWords(',', low, high, ' of them')}`
     case 'tuple':
       return `\`[\`${base.items.map(typeOf).join(', ')}\`]\``
     case 'union':

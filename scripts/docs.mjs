@@ -6,7 +6,7 @@ import { attackTables } from './docs-attacks.mjs'
 import { errorTables } from './docs-errors.mjs'
 import { limitTables, shortLimits } from './docs-limits.mjs'
 import { campaigns, faults, hostile, invariants, plantedBugs } from './docs-promises.mjs'
-import { frameTables, replay } from './docs-protocol.mjs'
+import { frameTables, queueTables, replay } from './docs-protocol.mjs'
 import { figures, sizes } from './docs-readme.mjs'
 import { inRoot, isEntry, main } from './project.mjs'
 
@@ -26,6 +26,7 @@ const SECTIONS = {
   limits: limitTables,
   'short limits': shortLimits,
   frames: frameTables,
+  'queue frames': queueTables,
   figures,
   sizes,
 }

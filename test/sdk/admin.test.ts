@@ -11,7 +11,10 @@ let admin: Admin
 let topics = 0
 let topic = ''
 beforeAll(async () => {
-  server = await runServer({ ADMINS: 'root', POLICY: 'acl allow user:ana all topic from=all' })
+  server = await runServer({
+    ADMINS: 'root',
+    POLICY: 'acl allow user:ana all topic from=all\nacl allow user:ana all queue',
+  })
 })
 afterAll(() => server.end())
 beforeEach(() => {
@@ -25,6 +28,19 @@ const failure = (work: Promise<unknown>): Promise<MessError> =>
     () => undefined as never,
     (error) => error,
   )
+
+test('a queue has rules and a record of its own, beside those of a topic of its name', async () => {
+  const queue = { queue: topic }
+  const set = await admin.setAccess(queue, { rules: 'acl allow-log user:bo enqueue queue', ifVersion: 0 })
+  await admin.changeAccess(queue, { add: { rules: ['acl deny user:cy all queue'] }, ifVersion: set.version })
+
+  const [ofQueue, ofTopic] = [await admin.access(queue), await admin.access(topic)]
+  const { acts } = await admin.queueAudit(topic)
+
+  expect(ofQueue.rules).toBe('acl allow-log user:bo enqueue queue\nacl deny user:cy all queue')
+  expect(ofTopic).toMatchObject({ version: 0, rules: '' })
+  expect(acts).toEqual([])
+})
 
 test('reads, changes and sets the policy, as long as nobody else does meanwhile', async () => {
   const before = await admin.policy()

@@ -55,7 +55,7 @@ interface IfVersion {
   readonly ifVersion: number
 }
 
-/** `told` topics go by the new version; `waiting` ones have not answered yet and are told next. */
+/** `told` topics and queues go by the new version; `waiting` ones have not answered yet and are told next. */
 export interface Changed {
   readonly version: number
   readonly told: number
@@ -136,6 +136,9 @@ export class PolicyError extends MessError {
   }
 }
 
+/** A topic by its name, or a queue. */
+export type Of = string | { readonly queue: string }
+
 /** Manages who may do what. Every call rejects with a {@link MessError}: its `code` says why, `retryable` whether again may help. */
 export interface Admin {
   policy(): Promise<Versioned & { readonly findings: readonly Finding[] }>
@@ -143,12 +146,12 @@ export interface Admin {
   setPolicy(policy: NewPolicy): Promise<Changed>
   /** @throws {PolicyError} */
   changePolicy(change: PolicyChange): Promise<Changed>
-  /** The topic's own rules and grants, which come before the deployment's. */
-  access(topic: string): Promise<Versioned>
+  /** The own rules and grants of a topic or queue, which come before the deployment's. */
+  access(of: Of): Promise<Versioned>
   /** Resolves when nothing more is sent to whoever lost the right. @throws {PolicyError} */
-  setAccess(topic: string, policy: NewPolicy): Promise<{ readonly version: number }>
+  setAccess(of: Of, policy: NewPolicy): Promise<{ readonly version: number }>
   /** @throws {PolicyError} */
-  changeAccess(topic: string, change: PolicyChange): Promise<{ readonly version: number }>
+  changeAccess(of: Of, change: PolicyChange): Promise<{ readonly version: number }>
   /** Groups that the policy speaks of, with the members that it names: `user:…` and `group:…`. */
   groups(): Promise<{
     readonly version: number
@@ -159,6 +162,7 @@ export interface Admin {
   audit(query?: AuditQuery): Promise<{ readonly acts: readonly AuditRow[]; readonly denials: readonly Denied[] }>
   /** What rules with `-log` decided at a topic, newest first. */
   topicAudit(topic: string, query?: AuditQuery): Promise<{ readonly acts: readonly AuditRow[] }>
+  queueAudit(queue: string, query?: AuditQuery): Promise<{ readonly acts: readonly AuditRow[] }>
   /** Tokens issued before now count no more, on live links, too. */
   revoke(whose: Whose): Promise<Changed>
   /** Ends live links now; whoever still may comes back. `links` were ended, `waiting` topics could not be told yet. */
@@ -189,20 +193,27 @@ export function createAdmin({ url, token }: AdminOptions): Admin {
     throw new MessError(code, message, { scope: 'mess', retryable })
   }
   // The server reads the path as it is written: levels are separated by their slashes.
-  const access = (topic: string): string => `access/topics/${topic.split('/').map(encodeURIComponent).join('/')}`
+  const path = (of: Of): string => {
+    const [kind, name] = typeof of === 'string' ? ['topics', of] : ['queues', of.queue]
+    return `${kind}/${name.split('/').map(encodeURIComponent).join('/')}`
+  }
+  const access = (of: Of): string => `access/${path(of)}`
+  const audit = (of: Of, query?: AuditQuery) =>
+    call<{ readonly acts: readonly AuditRow[] }>('GET', `audit/${path(of)}${search(query)}`)
   // What was read has more in it than may be written, and is handed back as it came.
   const whole = ({ rules, grants, tests, ifVersion }: NewPolicy): object => ({ rules, grants, tests, ifVersion })
   return {
     policy: () => call('GET', 'policy'),
     setPolicy: (policy) => call('PUT', 'policy', whole(policy)),
     changePolicy: (change) => call('PATCH', 'policy', change),
-    access: (topic) => call('GET', access(topic)),
-    setAccess: (topic, policy) => call('PUT', access(topic), whole(policy)),
-    changeAccess: (topic, change) => call('PATCH', access(topic), change),
+    access: (of) => call('GET', access(of)),
+    setAccess: (of, policy) => call('PUT', access(of), whole(policy)),
+    changeAccess: (of, change) => call('PATCH', access(of), change),
     groups: () => call('GET', 'groups'),
     explain: (question) => call('POST', 'explain', question),
     audit: (query) => call('GET', `audit${search(query)}`),
-    topicAudit: (topic, query) => call('GET', `${access(topic).replace('access', 'audit')}${search(query)}`),
+    topicAudit: audit,
+    queueAudit: (queue, query) => audit({ queue }, query),
     revoke: (whose) => call('POST', 'revocations', whose),
     kick: (whose) => call('POST', 'kicks', whose),
   }
