@@ -498,6 +498,37 @@ test('rules with -log record what was done with a queue, and what was refused', 
   ])
 })
 
+test('who may enqueue only so fast, and only so much, is told what was taken and when to come again', async () => {
+  await here.setPolicy({
+    rules: 'acl allow user:ana enqueue queue limit-rate=3/m limit-bytes=10\nacl allow user:ana view queue',
+  })
+  const ana = await greeted()
+  const frame = { publisher: 'publisher', after: 0, first: 1 }
+
+  const large = await ana.enqueueAs({ ...frame, publisher: 'publisher-large' }, ['x'.repeat(10)])
+  const some = await ana.enqueueAs(frame, [1, 2, 3, 4])
+  const none = await ana.enqueueAs({ ...frame, after: 3, first: 4 }, [4])
+  const repeat = await ana.enqueueAs(frame, [1, 2, 3])
+  // It is counted for the user, and not for a connection or a life of the object.
+  await evictDurableObject(stub())
+  const asleep = await (await greeted()).enqueue([5], {}, 'publisher-other')
+  later(21_000)
+  const waited = await ana.enqueueAs({ ...frame, after: 3, first: 4 }, [4])
+
+  expect(large).toMatchObject([{ fate: 'refused', code: 'message_too_large' }])
+  expect(some).toMatchObject([
+    { fate: 'stored', count: 3 },
+    { fate: 'unsent', first: 4, count: 1 },
+  ])
+  expect(ana.client.frames.map(({ result }) => (result as { retryAfterMs?: number })?.retryAfterMs)).toContainEqual(
+    expect.any(Number),
+  )
+  expect([none, asleep]).toEqual(['limit_reached', 'limit_reached'])
+  expect(repeat).toMatchObject([{ fate: 'duplicate', count: 3 }])
+  expect(waited).toMatchObject([{ fate: 'stored' }])
+  expect(await ana.counts()).toMatchObject({ ready: 4 })
+})
+
 test('connections to queues are counted with those to topics', async () => {
   await here.setPolicy({ rules: 'acl allow all connect server limit-connections=2\nacl allow all all all from=all' })
   const [first, second] = [await greeted(), await here.greeted(queue, 'ana')]

@@ -2,10 +2,12 @@ import type { UserLimits } from '@messkit/sdk/broker'
 import type { Limit, UsageLimit } from '../acl/policy.ts'
 import type { Verdict } from './judge.ts'
 
-/** What a user's links to one topic are limited to. `undefined`: nothing. */
-export function userLimits({ publish, subscribe, history }: Verdict['limits']): UserLimits | undefined {
-  const rate = publish?.find((limit) => limit.kind === 'rate')
-  const messageBytes = most(publish, 'bytes')
+/** What a user's links to one topic or queue are limited to. `undefined`: nothing. */
+export function userLimits({ publish, enqueue, subscribe, history }: Verdict['limits']): UserLimits | undefined {
+  // A topic knows the one, a queue the other.
+  const sent = publish ?? enqueue
+  const rate = sent?.find((limit) => limit.kind === 'rate')
+  const messageBytes = most(sent, 'bytes')
   const subscriptions = most(subscribe, 'subscriptions')
   const depth = most(history, 'depth')
   const limits: UserLimits = {

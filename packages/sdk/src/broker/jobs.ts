@@ -21,6 +21,7 @@ import {
 } from './job.ts'
 import { rest } from './journal.ts'
 import { Lane } from './lane.ts'
+import type { Rate } from './machine.ts'
 import { Publishers } from './publishers.ts'
 import { type Carried, leaseFact, marksOf, type QueueLimits, type Recovered, STATE, writeMarks } from './queue-facts.ts'
 import { Rates } from './rates.ts'
@@ -156,13 +157,15 @@ export class Jobs {
   // ---- taking in
 
   /** The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken. */
-  accept(_: Allowed<'enqueue'>, user: string, { params, lines }: EnqueueRequest, nowMs: number): Fate[] | Fault {
+  accept(_: Allowed<'enqueue'>, user: string, { params, lines, room }: EnqueueRequest, nowMs: number): Fate[] | Fault {
     const { publisher, after, first, options = NO_OPTIONS, each } = params
     const by = Publishers.key(user, publisher)
     const verdict = this.#publishers.check(by, { after, first, count: lines.count })
     if ('code' in verdict) return verdict
     const { repeats } = verdict
-    const end = Math.max(repeats, lines.refused?.index ?? lines.count)
+    // Repeats were paid for when they were stored.
+    const most = repeats + (room ?? lines.count)
+    const end = Math.max(repeats, Math.min(most, lines.refused?.index ?? lines.count))
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(by, first, repeats) : []
     if (end > repeats) {
       const bodies = lines.count === 1 ? [lines.body] : lines.body.split(LINE_BREAK)
@@ -181,6 +184,18 @@ export class Jobs {
     }
     fates.push(...rest({ first, end, count: lines.count }, lines.refused))
     return fates
+  }
+
+  /** How many jobs a user may enqueue now who may do so only as fast. */
+  roomFor(user: string, rate: Rate, nowMs: number): number {
+    return Math.max(0, this.#rates.room(user, rate, nowMs))
+  }
+
+  /** @returns when it is worth asking again for those that were left */
+  spend(user: string, rate: Rate, { count, left, nowMs }: { count: number; left: number; nowMs: number }): number {
+    if (count > 0) this.#rates.spend(user, rate, { count, nowMs })
+    this.#mustCarry ||= this.#rates.unsaved
+    return this.#rates.waitMs(user, rate, { count: left, nowMs })
   }
 
   #add(kind: Kind, { body, by, byText, sequence, nowMs }: Arrival): void {

@@ -101,7 +101,8 @@ export class Journal {
     const good = Math.max(repeats, refused?.index ?? lines.count)
     // Repeats were paid for when they were stored.
     const end = rate ? Math.min(good, repeats + this.#rates.room(user, rate, nowMs)) : good
-    if (end === 0 && good > 0 && rate) return tooOften(this.#rates.waitMs(user, rate, { count: good, nowMs }))
+    if (end === 0 && good > 0 && rate)
+      return tooOften('published', this.#rates.waitMs(user, rate, { count: good, nowMs }))
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(key, first, repeats) : []
     if (end > repeats) {
       const count = end - repeats
@@ -220,8 +221,8 @@ export function rest(
   return at < count ? [...fates, { fate: 'unsent', first: first + at, count: count - at }] : fates
 }
 
-function tooOften(retryAfterMs: number): Fault {
-  return { ...fault('limit_reached', 'limit-rate: the user has published as much as the policy allows'), retryAfterMs }
+export function tooOften(what: 'published' | 'enqueued', retryAfterMs: number): Fault {
+  return { ...fault('limit_reached', `limit-rate: the user has ${what} as much as the policy allows`), retryAfterMs }
 }
 
 function headBytes(heads: readonly ChunkHead[]): number {

@@ -1,6 +1,7 @@
 import { encodeResult } from '../protocol/answers.ts'
 import { encodeNotification } from '../protocol/codec.ts'
 import { type Fault, fault } from '../protocol/error-codes.ts'
+import type { Fate } from '../protocol/frames/publish.ts'
 import type { CountsResult, JobFacts, Lease, QueueParams } from '../protocol/frames/queue.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { encodeClaimed, encodeJobs, encodeList, NOTHING } from '../protocol/queue-answers.ts'
@@ -11,8 +12,10 @@ import { StoreFull } from '../store/store.ts'
 import { Allowance } from './allowance.ts'
 import { CLAIMABLE, deliveryOf, LANES, WIDTH } from './job.ts'
 import { type Claim, type Held, Jobs } from './jobs.ts'
+import { tooOften } from './journal.ts'
 import { Lane } from './lane.ts'
-import type { Identity } from './machine.ts'
+import type { Identity, Rate } from './machine.ts'
+import { firstOversized } from './oversized.ts'
 import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
 import type { QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
@@ -286,9 +289,40 @@ export class Queue {
     const may = authorize(identity, 'enqueue')
     if ('code' in may) return answerError(link, request.id, may)
     if (this.#full(request.lines.bytes)) return answerError(link, request.id, FULL)
-    const fates = this.#jobs.accept(may, identity.key, request, nowMs)
+    const { rate } = identity.limits ?? {}
+    const fates = this.#jobs.accept(
+      may,
+      identity.key,
+      identity.limits ? this.#limited(identity, request, nowMs) : request,
+      nowMs,
+    )
     if ('code' in fates) return answerError(link, request.id, fates)
-    return this.#reply(link, request.id, { epoch: this.#epoch, fates })
+    const retryAfterMs = rate && this.#spend(identity.key, rate, fates, nowMs)
+    if (retryAfterMs !== undefined && fates.every(({ fate }) => fate === 'unsent'))
+      return answerError(link, request.id, tooOften('enqueued', retryAfterMs))
+    return this.#reply(link, request.id, { epoch: this.#epoch, fates, ...(retryAfterMs && { retryAfterMs }) })
+  }
+
+  /** The same request, with what the policy lets its user enqueue of it. */
+  #limited(
+    { key, limits: { rate, messageBytes } = {} }: Identity,
+    request: EnqueueRequest,
+    nowMs: number,
+  ): EnqueueRequest {
+    const refused = messageBytes === undefined ? undefined : firstOversized(request.lines, messageBytes)
+    return {
+      ...request,
+      ...(refused && { lines: { ...request.lines, refused } }),
+      ...(rate && { room: this.#jobs.roomFor(key, rate, nowMs) }),
+    }
+  }
+
+  /** @returns after which time what the rate left is worth sending again */
+  #spend(user: string, rate: Rate, fates: readonly Fate[], nowMs: number): number | undefined {
+    const sum = (wanted: Fate['fate']) => fates.reduce((all, { fate, count }) => all + (fate === wanted ? count : 0), 0)
+    const left = fates.some(({ fate }) => fate === 'refused') ? 0 : sum('unsent')
+    const waitMs = this.#jobs.spend(user, rate, { count: sum('stored'), left, nowMs })
+    return left > 0 ? waitMs : undefined
   }
 
   /** What is held in memory until it is durable, jobs and what will be said about them, may not become more by so many bytes. */

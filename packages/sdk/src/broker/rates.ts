@@ -61,6 +61,11 @@ export class Rates {
 
   // ---- kept beside the log
 
+  /** Whether something has. */
+  get unsaved(): boolean {
+    return this.#unsaved
+  }
+
   /** What has to be written down with the next commit; `undefined` if nothing has changed. */
   write(): string | undefined {
     if (!this.#unsaved) return undefined

@@ -17,4 +17,6 @@ export interface EnqueueRequest {
   readonly id: number
   readonly params: QueueParams<'enqueue'>
   readonly lines: Lines
+  /** How many new ones may be taken: its user may not enqueue as fast. Set by the home. */
+  readonly room?: number
 }

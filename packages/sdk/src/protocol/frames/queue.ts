@@ -49,7 +49,12 @@ export const EnqueueParams = v.object({
 })
 
 /** As for messages; `offset` is the id of the first job. */
-export const EnqueueResult = v.object({ epoch: v.string(), fates: v.array(Fate) })
+export const EnqueueResult = v.object({
+  epoch: v.string(),
+  fates: v.array(Fate),
+  /** The user may not enqueue as fast: what came back as `unsent` is worth sending again after this long. */
+  retryAfterMs: v.optional(Positive),
+})
 
 /** A job and the token of the lease under which it is held. */
 export const Lease = v.tuple([Positive, Positive])
