@@ -4,6 +4,7 @@ import { makeEpoch } from '../../packages/sdk/src/protocol/epoch.ts'
 import { decodeQueueRequest } from '../../packages/sdk/src/protocol/requests.ts'
 import type { QueueStores } from '../../packages/sdk/src/store/queue-store.suite.ts'
 import type { QueueCommit, QueueStore } from '../../packages/sdk/src/store/queue-store.ts'
+import type { Maybe } from '../../packages/sdk/src/store/store.ts'
 import { Gate } from '../support/held-store.ts'
 import { QUEUE, QueueClient } from '../support/queue-client.ts'
 
@@ -23,6 +24,7 @@ export class QueueStage {
   #store: QueueStore
   readonly #stores: QueueStores
   #epochs = 0
+  #lives = 0
 
   private constructor(stores: QueueStores, store: QueueStore) {
     this.#stores = stores
@@ -36,20 +38,26 @@ export class QueueStage {
 
   #start(): QueueHome {
     const store = this.#store
+    const life = ++this.#lives
+    // What a process that died had asked for is answered to nobody.
+    const alive = <T>(answer: Maybe<T>): Maybe<T> =>
+      answer instanceof Promise
+        ? answer.then((value) => (life === this.#lives ? value : new Promise(() => {})))
+        : answer
     return new QueueHome({
       queue: QUEUE,
       store: {
-        load: (epoch) => store.load(epoch),
+        load: (epoch) => alive(store.load(epoch)),
         commit: (commit) => {
           this.written.push(commit)
-          return this.commits.pass(() => store.commit(commit))
+          return alive(this.commits.pass(() => store.commit(commit)))
         },
         durable: () => store.durable(),
-        page: (...asked) => store.page(...asked),
-        get: (places) => store.get(places),
-        since: (id, lanes) => store.since(id, lanes),
-        find: (...asked) => store.find(...asked),
-        count: (nowMs) => store.count(nowMs),
+        page: (...asked) => alive(store.page(...asked)),
+        get: (places) => alive(store.get(places)),
+        since: (id, lanes) => alive(store.since(id, lanes)),
+        find: (...asked) => alive(store.find(...asked)),
+        count: (nowMs) => alive(store.count(nowMs)),
       },
       decode: decodeQueueRequest,
       now: () => this.nowMs,

@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createMess, type Mess } from '../../packages/sdk/src/index.ts'
 import { createQueue, type Job, type QueueOptions } from '../../packages/sdk/src/queue.ts'
-import { createMess as createRemote } from '../../packages/sdk/src/remote.ts'
 
 /** Queues as an application sees them: of a client without a server, in its process. */
 const clients: Mess[] = []
@@ -300,13 +299,6 @@ describe('a client', () => {
 
     await outcome
     await expect(queue.enqueue('c')).rejects.toMatchObject({ code: 'closed' })
-  })
-
-  it('of a server has no queues yet', async () => {
-    const mess = createRemote({ url: 'http://127.0.0.1:1' })
-    clients.push(mess)
-
-    await expect(createQueue(mess, 'mail/out').enqueue('a')).rejects.toMatchObject({ code: 'bad_option' })
   })
 
   it.each([{ concurrency: 0 }, { concurrency: 501 }, { leaseMs: 0 }, { leaseMs: 1e9 }])('refuses %j', (options) => {

@@ -319,8 +319,11 @@ export class Client implements Subscriptions {
       case 'gap':
         effect.by.gap(effect.gap, effect.epoch, effect.through)
         return
-      case 'page':
-        effect.by.page(effect.page, effect.error)
+      case 'answered':
+        effect.by.answered(effect.result, effect.error)
+        return
+      // No home of a topic says anything that is no message.
+      case 'told':
         return
       case 'fates':
         this.#settle(effect.epoch, effect.fates)

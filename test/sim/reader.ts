@@ -1,8 +1,10 @@
 import type { Trouble } from '../../packages/sdk/src/client/errors.ts'
+import { isHistory } from '../../packages/sdk/src/client/guards.ts'
 import { Walk } from '../../packages/sdk/src/client/message.ts'
-import type { Reader } from '../../packages/sdk/src/client/session-events.ts'
+import type { Asking } from '../../packages/sdk/src/client/session-events.ts'
 import { makeCursor } from '../../packages/sdk/src/protocol/cursor.ts'
-import type { HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
+import type { HistoryParams, HistoryResult } from '../../packages/sdk/src/protocol/frames/history.ts'
+import { TOPIC } from './server.ts'
 import { digestOf, type Payload, type Subscriptions } from './subscription.ts'
 import type { World } from './world.ts'
 
@@ -18,8 +20,9 @@ interface Reading {
  * Reads all that is kept, page by page, from the start or backwards from the end. In the history it stands as one more subscriber, which
  * must meet every message once, and be told of what is missing.
  */
-export class HistoryReader implements Reader {
-  params: Reader['params']
+export class HistoryReader implements Asking {
+  readonly method = 'history'
+  params: HistoryParams
   readonly #client: Subscriptions
   readonly #world: World
   readonly #reading: Reading
@@ -30,16 +33,17 @@ export class HistoryReader implements Reader {
     this.#world = client.world
     this.#reading = reading
     const limit = this.#world.random.pick([5, 50, 1_000])
-    this.params = reading.reverse ? { limit, reverse: true } : { limit }
+    this.params = { topic: TOPIC, limit, ...(reading.reverse && { reverse: true }) }
     this.#ask()
   }
 
   #ask(): void {
-    this.#client.post({ name: 'history', by: this })
+    this.#client.post({ name: 'ask', by: this })
   }
 
-  page(page: HistoryResult | undefined, error: Trouble | undefined): void {
-    if (page) this.#take(page)
+  answered(page: unknown, error: Trouble | undefined): void {
+    this.#client.post({ name: 'unask', by: this })
+    if (isHistory(page)) this.#take(page)
     else if (error?.retryable)
       this.#client.later((error.retryAfterMs ?? 1_000) * (1 + this.#world.random.next()), () => this.#ask())
     else if (error?.code === 'forbidden' && this.#world.rights) {

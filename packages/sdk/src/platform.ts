@@ -174,6 +174,34 @@ export function onPage({ hide, show }: { hide: () => void; show: () => void }): 
   return () => end.abort()
 }
 
+/** How much of the browser's time a page has: `gone` is put away or closed, perhaps to come back. */
+export type Attention = 'full' | 'hidden' | 'frozen' | 'gone'
+
+/**
+ * Tells of a page that is hidden for so long, frozen, or put away, and of its coming back; nothing where there is no page. Before other
+ * listeners hear of it, which may close what could still be said something over.
+ */
+export function onAttention(hiddenMs: number, tell: (attention: Attention) => void): () => void {
+  if (!hasPage()) return () => {}
+  const end = new AbortController()
+  const options = { signal: end.signal, capture: true }
+  const hidden = new Alarm(() => tell('hidden'), false)
+  const back = (): void => {
+    hidden.clear()
+    if (document.visibilityState === 'hidden') hidden.set(elapsed() + hiddenMs)
+    tell('full')
+  }
+  addEventListener('pagehide', () => tell('gone'), options)
+  addEventListener('pageshow', back, options)
+  document.addEventListener('freeze', () => tell('frozen'), options)
+  document.addEventListener('resume', back, options)
+  document.addEventListener('visibilitychange', back, options)
+  return () => {
+    hidden.clear()
+    end.abort()
+  }
+}
+
 /** What the browser says about network and page; hints that shorten a wait and prove nothing. */
 export function onHint(listener: () => void): () => void {
   const { document } = globalThis as { document?: Document }

@@ -3,6 +3,7 @@ export {
   createQueue,
   type EnqueuedJob,
   type EnqueueOptions,
+  type Enqueuing,
   type JobCounts,
   type JobPage,
   type JobPlace,

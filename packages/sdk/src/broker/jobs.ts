@@ -158,7 +158,7 @@ export class Jobs {
 
   /** The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken. */
   accept(_: Allowed<'enqueue'>, user: string, { params, lines, room }: EnqueueRequest, nowMs: number): Fate[] | Fault {
-    const { publisher, after, first, options = NO_OPTIONS, each } = params
+    const { publisher, after, first, sentAt, options = NO_OPTIONS, each } = params
     const by = Publishers.key(user, publisher)
     const verdict = this.#publishers.check(by, { after, first, count: lines.count })
     if ('code' in verdict) return verdict
@@ -169,12 +169,12 @@ export class Jobs {
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(by, first, repeats) : []
     if (end > repeats) {
       const bodies = lines.count === 1 ? [lines.body] : lines.body.split(LINE_BREAK)
-      const shared = kindOf(options)
+      const shared = kindOf(options, sentAt)
       const byText = JSON.stringify(by)
       const offset = this.#next
       for (let i = repeats; i < end; i++) {
         const own = each?.[i]
-        const kind = own ? kindOf({ ...options, ...own }) : shared
+        const kind = own ? kindOf({ ...options, ...own }, sentAt) : shared
         this.#add(kind, { body: bodies[i] as string, by, byText, sequence: first + i, nowMs })
       }
       this.#publishers.record(by, { first: first + repeats, count: end - repeats, offset, at: nowMs })
@@ -570,6 +570,11 @@ interface Arrival {
 
 const NO_OPTIONS: JobOptions = {}
 
-function kindOf({ delayMs = 0, runAt, ...options }: JobOptions): Kind {
-  return { options, text: JSON.stringify(options), delayMs, runAt }
+/** What was asked for while there was no network has waited already. */
+function kindOf({ delayMs = 0, runAt, askedAt, ...options }: JobOptions, sentAt = askedAt): Kind {
+  if (askedAt === undefined || sentAt === undefined || sentAt <= askedAt)
+    return { options, text: JSON.stringify(options), delayMs, runAt }
+  const left = (ms: number): number => Math.max(0, ms - sentAt + askedAt)
+  const { ttlMs } = options
+  return kindOf({ ...options, delayMs: left(delayMs), ...(runAt && { runAt }), ...(ttlMs && { ttlMs: left(ttlMs) }) })
 }

@@ -1,13 +1,14 @@
 import type { Link, OpenLink } from '../link/link.ts'
 import { Alarm, elapsed, onHint, random, soon } from '../platform.ts'
 import { parseFrame } from '../protocol/codec.ts'
-import type { HistoryResult } from '../protocol/frames/history.ts'
+import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
 import { HEARTBEAT } from '../protocol/version.ts'
-import { MessError, type Trouble } from './errors.ts'
+import { MessError, type Trouble, trouble } from './errors.ts'
+import { isHistory } from './guards.ts'
 import type { TopicConnection } from './mess.ts'
 import type { TopicOutbox } from './outbox.ts'
 import { Session, type SessionOptions } from './session.ts'
-import type { Connection, Reader, SessionEffect, SessionEvent } from './session-events.ts'
+import type { Asking, Connection, SessionEffect, SessionEvent } from './session-events.ts'
 import type { AskToken } from './token.ts'
 
 type Why = Parameters<AskToken>[0]['why']
@@ -58,23 +59,25 @@ export class Channel {
     return (state !== 'stuck' && this.#options.uplink()) || { state, error: this.#error }
   }
 
-  history(params: Reader['params'], signal: AbortSignal | undefined): Promise<HistoryResult> {
+  history(params: Omit<HistoryParams, 'topic'>, signal: AbortSignal | undefined): Promise<HistoryResult> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       const abort = (): void => {
-        this.post({ name: 'forget-history', by })
+        this.post({ name: 'unask', by })
         reject(signal?.reason)
       }
-      const by: Reader = {
-        params,
-        page: (page, error) => {
+      const by: Asking = {
+        method: 'history',
+        params: { topic: this.#options.topic, ...params },
+        answered: (page, error) => {
           signal?.removeEventListener('abort', abort)
-          if (page) resolve(page)
-          else if (error) reject(errorOf(error))
+          if (isHistory(page)) resolve(page)
+          else reject(errorOf(error ?? trouble('bad_frame')))
+          this.post({ name: 'unask', by })
         },
       }
       signal?.addEventListener('abort', abort)
-      this.post({ name: 'history', by })
+      this.post({ name: 'ask', by })
     })
   }
 
@@ -134,8 +137,11 @@ export class Channel {
       case 'publisher-lost':
         this.outbox.abandon(effect.error.code, effect.error.message, this.#noted)
         return
-      case 'page':
-        effect.by.page(effect.page, effect.error)
+      case 'answered':
+        effect.by.answered(effect.result, effect.error)
+        return
+      case 'told':
+        effect.by.told?.(effect.method, effect.params)
         return
       case 'ask-token':
         this.#askToken(effect.why)

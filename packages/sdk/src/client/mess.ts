@@ -6,7 +6,6 @@ import type { CursorStore } from './cursors.ts'
 import { MessError, type Trouble } from './errors.ts'
 import type { Outbox, OutboxBackend, OutboxEntry, OutboxEvents } from './outbox.ts'
 import type { Connection } from './session-events.ts'
-import type { Subscription } from './subscription.ts'
 import { type AskToken, Tokens } from './token.ts'
 import { makeTopic, type Topic, type TopicHost, type TopicOptions } from './topic.ts'
 
@@ -76,8 +75,8 @@ export interface Parts {
   readonly role: () => Status['role']
   /** Where links cost nothing and come back at once; the application's wish goes before it. */
   readonly reconnect?: NonNullable<CommonOptions['reconnect']>
-  /** Whether links go to the home from here, with a token. Left out: they do. */
-  direct?(): boolean
+  /** Whether links go to the home from elsewhere, so that a token is of no use here. */
+  relayed?(topic: string): boolean
   /** How a topic is connected beyond its link, where there is a tab in between. */
   uplink?(topic: string): TopicConnection | undefined
   /** Shows the copy of a topic that is kept here. Left out: none is. */
@@ -109,7 +108,7 @@ const NO_TOKEN = Promise.resolve(undefined)
 /** @throws {MessError} `bad_option` for what is no address of a server */
 export function checkUrl(url: string): void {
   if (URL.canParse(url) && /^(http|ws)s?:$/.test(new URL(url).protocol)) return
-  throw new MessError('bad_option', 'url: an absolute URL that begins with https: or http:', { scope: 'mess' })
+  throw new MessError('bad_option', 'url: must begin with https: or http:', { scope: 'mess' })
 }
 
 /** A client out of its parts. Opens nothing and touches no global until it is first used. */
@@ -117,7 +116,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   checkReconnect(options.reconnect)
   const emitter = createNanoEvents<MessEvents>()
   const channels = new Map<string, Channel>()
-  const subscriptions = new Set<Subscription>()
+  const subscriptions = new Set<Parameters<TopicHost['track']>[0]>()
   let parts: Parts | undefined
   let closing: Promise<{ unsent: number }> | undefined
   let closed = false
@@ -151,7 +150,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
   }
 
   const use = (): Parts => {
-    if (closed) throw new MessError('closed', 'The client is closed', { scope: 'mess' })
+    if (closed) throw new MessError('closed', 'The client was closed', { scope: 'mess' })
     parts ??= makeParts({
       refused: (entry) => emitter.emit('refused', entry),
       counted: changed,
@@ -178,7 +177,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
         local,
         user: options.user,
         open,
-        askToken: (why, refused) => (parts.direct?.() === false ? NO_TOKEN : tokens.get(why, refused)),
+        askToken: (why, refused) => (parts.relayed?.(topic) ? NO_TOKEN : tokens.get(why, refused)),
         uplink: () => parts.uplink?.(topic),
         reconnect: options.reconnect ?? reconnect,
         outbox: (publish) => outbox.topic(topic, publish),
@@ -246,7 +245,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
       if (waitMs > 0 && status().unsent > 0) await settled(waitMs)
       const { unsent } = status()
       // The first thing: each writes down how far it has come.
-      for (const subscription of [...subscriptions]) subscription.stop()
+      await Promise.all([...subscriptions].map((subscription) => subscription.stop(waitMs)))
       closed = true
       ending?.abort()
       options.signal?.removeEventListener('abort', onAbort)
@@ -293,7 +292,7 @@ export function makeMess({ options, parts: makeParts }: MessSetup): Mess {
 
 function checkReconnect({ minMs, maxMs }: CommonOptions['reconnect'] = { minMs: 1, maxMs: 1 }): void {
   if (minMs >= 1 && minMs <= maxMs && maxMs < Number.POSITIVE_INFINITY) return
-  throw new MessError('bad_option', 'reconnect: minMs from 1 on, and maxMs not below it', { scope: 'mess' })
+  throw new MessError('bad_option', 'reconnect: minMs from 1 on, maxMs from minMs on', { scope: 'mess' })
 }
 
 /** What a listener throws is the application's to hear of, and harms nothing here. */

@@ -188,7 +188,7 @@ export class MemoryOutbox implements OutboxBackend {
   close(): void {
     for (const { held } of this.#topics.values())
       for (const { receipt } of held)
-        receipt.fail(new MessError('closed', 'The client was closed before the ack came', { scope: 'message' }))
+        receipt.fail(new MessError('closed', 'The client was closed', { scope: 'message' }))
   }
 }
 

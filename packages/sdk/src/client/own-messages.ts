@@ -192,7 +192,7 @@ export class OwnMessages {
 
   close(): void {
     this.#closed = true
-    const closed = new MessError('closed', 'The client was closed before the ack came', { scope: 'message' })
+    const closed = new MessError('closed', 'The client was closed', { scope: 'message' })
     for (const { receipt } of this.#waiting.values()) receipt.fail(closed)
   }
 

@@ -1,13 +1,14 @@
-import { complain } from '../platform.ts'
+import { now } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { Backoff, CountsResult, JobOptions, ListResult } from '../protocol/frames/queue.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
+import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
 import type { Mess } from './mess.ts'
-import { type OpenQueue, QueueChannel } from './queue-channel.ts'
-import type { QueueHomes } from './queue-local.ts'
+import { QueueSide } from './queue-side.ts'
+import type { Ack, Stored } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { type Job, type Worker, Working, type WorkOptions } from './worker.ts'
 
@@ -17,14 +18,14 @@ export type BackoffOptions = Partial<Backoff>
 export interface EnqueueOptions {
   /** 0 to 9; 9 goes first. Default 4. */
   readonly priority?: number
-  /** Not before so many ms from now. */
+  /** Not before so many ms from now, also if it is sent only later, and whatever this device takes for the time. */
   readonly delayMs?: number
-  /** Not before this moment. */
+  /** Not before this moment, by the clock of the queue's home. */
   readonly runAt?: Date
   /** In all, the first one included. Default 5. */
   readonly attempts?: number
   readonly backoff?: BackoffOptions
-  /** Not begun within so many ms, it is dead. */
+  /** Not begun within so many ms from now, it is dead. */
   readonly ttlMs?: number
 }
 
@@ -37,6 +38,15 @@ export interface EnqueuedJob {
   /** `undefined` for a repeat that is so old that its id was forgotten. */
   readonly id: number | undefined
   readonly duplicate: boolean
+}
+
+/**
+ * What `enqueue()` answers: a promise of the job. A rejection that nobody awaits is an event (`refused`) and never an unhandled rejection,
+ * but for what was wrong before anything was stored.
+ */
+export interface Enqueuing<T> extends Promise<T> {
+  /** Resolves once it is safe on this side: `'disk'` survives closing the browser. */
+  readonly stored: Promise<Stored>
 }
 
 /** A job as it can be looked at. */
@@ -71,13 +81,16 @@ export type JobCounts = CountsResult
 export interface Queue<I, O = I> {
   readonly name: string
   /**
-   * Add one job. Resolves when it is durable at the queue's home; it is there once, however often it had to be sent.
+   * Add one job, also offline. Resolves when it is durable at the queue's home; it is there once, however often it had to be sent. Until
+   * then it lies in the outbox like a message, under the topic `../queues/` and the queue's name: it counts as unsent, `mess.outbox` lists
+   * it, and one that the home refused is set aside there.
    * @param data a JSON value, at most {@link CLIENT_LIMITS.messageBytes} bytes encoded
-   * @throws {MessError} as a rejection: `bad_payload`, `too_deep`, `message_too_large`, `outbox_full`, `bad_option`; {@link SchemaError}
+   * @throws {MessError} as a rejection: `bad_payload`, `too_deep`, `message_too_large`, `outbox_full`, `bad_option`, `closed`;
+   * {@link SchemaError}; what the home refused it for
    */
-  enqueue(data: I, options?: EnqueueOptions): Promise<EnqueuedJob>
-  /** The same for many, in their order. All or none is checked before anything is sent. */
-  enqueueMany(data: readonly I[], options?: EnqueueOptions): Promise<EnqueuedJob[]>
+  enqueue(data: I, options?: EnqueueOptions): Enqueuing<EnqueuedJob>
+  /** The same for many, in their order. All are checked before the first is stored. */
+  enqueueMany(data: readonly I[], options?: EnqueueOptions): Enqueuing<EnqueuedJob[]>
   /** Handle jobs, as many at a time as `concurrency` says. A handler that returns has done its job; one that throws wants another attempt. */
   work(handler: (job: Job<O>) => unknown, options?: WorkOptions): Worker
   counts(): Promise<JobCounts>
@@ -109,23 +122,17 @@ export interface QueueLimits {
 
 const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
 
-/** A client's queues: their channels by name, and how links to them are opened. */
-interface Queues {
-  readonly channels: Map<string, QueueChannel>
-  readonly open: OpenQueue
-}
-const queuesOf = new WeakMap<Mess, Queues>()
-
 /**
- * A handle on a queue of a client. So far queues live in the process of a client without a server, in memory.
- * @throws {MessError} `bad_name`, `bad_option`, `closed`
+ * A handle on a queue of a client. It lives where the client's topics do: on the server, or else between the tabs of an origin or in the
+ * process.
+ * @throws {MessError} `bad_name`, `bad_option`
  */
 export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOptions<I, O> = {}): Queue<I, O> {
   const wrong = nameFault(name)
   if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
   const { schema, ...defaults } = options
   const shared = wireOptions(defaults)
-  const channel = (): QueueChannel => channelOf(mess, name)
+  const side = new QueueSide(mess, name)
   const read = (raw: unknown): O => (schema ? applySchema(schema as StandardSchema<unknown, O>, raw, 'Job') : raw) as O
 
   const lineOf = (data: I): string => {
@@ -138,28 +145,36 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     return line
   }
 
-  const enqueueMany = async (data: readonly I[], own: EnqueueOptions = {}): Promise<EnqueuedJob[]> => {
-    const jobOptions = { ...shared, ...wireOptions(own) }
-    const given = Object.keys(jobOptions).length > 0 ? jobOptions : null
+  const add = (data: readonly I[], own: EnqueueOptions | undefined): Enqueuing<EnqueuedJob[]> => {
+    const jobOptions = { ...shared, ...(own && wireOptions(own)) }
+    const { delayMs, ttlMs } = jobOptions
+    const timed = delayMs !== undefined || ttlMs !== undefined
+    const given = Object.keys(jobOptions).length > 0
+    const key = given ? JSON.stringify({ ...jobOptions, ...(timed && { askedAt: now() }) }) : undefined
     const lines = data.map(lineOf)
-    const to = channel()
-    return Promise.all(
-      lines.map(
-        (line) =>
-          new Promise<EnqueuedJob>((resolve, reject) => {
-            to.enqueue({
-              line,
-              options: given,
-              done: (id, duplicate) => resolve({ id, duplicate }),
-              failed: reject,
-            })
-          }),
-      ),
+    const { unsent, refused } = mess.status
+    if (unsent + refused + lines.length > CLIENT_LIMITS.outboxMessages)
+      throw new MessError('outbox_full', `The outbox holds ${unsent + refused} messages`, { scope: 'mess' })
+    const { outbox } = side
+    const receipts = lines.map((line) => outbox.add(line, key))
+    const jobs = Promise.all(receipts).then((acks) =>
+      (acks as Ack[]).map(({ offset, duplicate }): EnqueuedJob => ({ id: offset, duplicate })),
     )
+    // What was enqueued in one go is stored in one go.
+    return withStored(jobs, receipts.at(-1)?.stored ?? Promise.resolve({ durability: 'memory' }))
+  }
+
+  const enqueueMany: Queue<I, O>['enqueueMany'] = (data, own) => {
+    try {
+      return add(data, own)
+    } catch (error) {
+      const wrong = Promise.reject(error)
+      return Object.assign(wrong, { stored: wrong as Promise<never> })
+    }
   }
 
   const list: Queue<I, O>['list'] = async (state, { after, limit = 100 } = {}) => {
-    const { jobs, messages, next } = await channel().ask<ListResult>('list', { state, limit, ...(after && { after }) })
+    const { jobs, messages, next } = await side.answer<ListResult>('list', { state, limit, ...(after && { after }) })
     return {
       jobs: jobs.map(({ id, enqueuedAt, dueAt, attempt, losses, error }, i) => ({
         id,
@@ -174,81 +189,65 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     }
   }
   const setPaused = async (paused: boolean): Promise<void> => {
-    await channel().ask('pause', { paused })
+    await side.answer('pause', { paused })
   }
 
   return {
     name,
-    enqueue: async (data, own) => (await enqueueMany([data], own))[0] as EnqueuedJob,
+    enqueue: (data, own) => {
+      const many = enqueueMany([data], own)
+      const one = many.then(([job]) => job as EnqueuedJob)
+      return many.stored === (many as unknown)
+        ? Object.assign(one, { stored: one as never })
+        : withStored(one, many.stored)
+    },
     enqueueMany,
-    work: (handler, workOptions = {}) => new Working<O>(channel(), handler, workOptions, { read, report: complain }),
-    counts: () => channel().ask('counts', {}),
+    work: (handler, workOptions = {}) => new Working<O>(side, { handler, read }, workOptions),
+    counts: () => side.answer('counts', {}),
     list,
     dead: (page) => list('dead', page),
     async redrive(ids) {
       let count = 0
       for (;;) {
-        const { redriven, more } = await channel().ask<{ redriven: number; more: boolean }>(
-          'redrive',
-          ids ? { ids } : {},
-        )
+        const { redriven, more } = await side.answer<{ redriven: number; more: boolean }>('redrive', ids ? { ids } : {})
         count += redriven
         if (!more) return count
       }
     },
-    cancel: async (ids) => (await channel().ask<{ cancelled: number }>('cancel', { ids })).cancelled,
+    cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
     pause: () => setPaused(true),
     resume: () => setPaused(false),
     limit: async ({ concurrency, rate }) => {
-      await channel().ask('limit', { concurrency, rate })
+      await side.answer('limit', { concurrency, rate })
     },
   }
 }
 
-/** @throws {MessError} `closed`; `bad_option` for a client whose queues would live on a server */
-function channelOf(mess: Mess, name: string): QueueChannel {
-  // Whoever has queues is a client in use, which this makes it.
-  void mess.outbox
-  if (mess.status.connection !== 'local')
-    throw new MessError('bad_option', 'url: queues live in the process so far; make a client without a server', {
-      scope: 'mess',
-    })
-  const { channels, open } = queuesOf.get(mess) ?? makeQueues(mess)
-  const known = channels.get(name)
-  if (known) return known
-  const channel = new QueueChannel(name, open)
-  channels.set(name, channel)
-  return channel
+/** A refusal is an event of the client; whoever looks at neither promise misses nothing. */
+function withStored<T>(jobs: Promise<T>, stored: Promise<Stored>): Enqueuing<T> {
+  jobs.catch(() => {})
+  return Object.assign(jobs, { stored })
 }
 
-function makeQueues(mess: Mess): Queues {
-  let homes: Promise<QueueHomes> | undefined
-  // Loaded only when one is used; what could not be loaded now may be later.
-  const load = (): Promise<QueueHomes> => {
-    homes ??= import('./queue-local.ts').then(({ QueueHomes }) => new QueueHomes())
-    homes.catch(() => {
-      homes = undefined
-    })
-    return homes
-  }
-  const queues: Queues = {
-    channels: new Map(),
-    open: async (queue, events) => (await load()).open(queue, events),
-  }
-  queuesOf.set(mess, queues)
-  const off = mess.on('status', ({ connection }) => {
-    if (connection !== 'closed') return
-    off()
-    for (const channel of queues.channels.values()) channel.close()
-    void homes?.then((made) => made.close())
-  })
-  return queues
-}
+const BOUNDS = {
+  priority: [0, 9],
+  delayMs: [0, QUEUE_LIMITS.delayMs],
+  attempts: [1, QUEUE_LIMITS.jobAttempts],
+  ttlMs: [0, QUEUE_LIMITS.delayMs],
+} as const
 
+/** Checked here: a home turns a frame with a wrong option away as a whole. @throws {MessError} `bad_option` */
 function wireOptions({ runAt, backoff, ...rest }: EnqueueOptions): JobOptions {
+  for (const [name, [least, most]] of Object.entries(BOUNDS)) {
+    const value = rest[name as keyof typeof BOUNDS]
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
+      throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
+  }
+  const at = runAt?.getTime()
+  if (at !== undefined && !(at >= 0)) throw new MessError('bad_option', 'runAt: a moment after 1970')
   return {
     ...rest,
-    ...(runAt && { runAt: runAt.getTime() }),
+    ...(at !== undefined && { runAt: at }),
     ...(backoff && { backoff: { ...BACKOFF, ...backoff } }),
   }
 }

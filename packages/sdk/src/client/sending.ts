@@ -1,5 +1,7 @@
+import { now } from '../platform.ts'
 import { encodePublish } from '../protocol/codec.ts'
 import type { PublishResult } from '../protocol/frames/publish.ts'
+import { queueAt } from '../protocol/version.ts'
 import type { Trouble } from './errors.ts'
 import { trouble } from './errors.ts'
 import { isPublished } from './guards.ts'
@@ -104,7 +106,8 @@ export class Sending {
   #send(sent: Sent): void {
     const { publisher, batch } = sent
     const { first, after, ids, keys, body } = batch
-    const params = { topic: this.#line.topic, publisher, after, first, ...(ids && { ids }), ...(keys && { keys }) }
+    const { topic } = this.#line
+    const queue = queueAt(topic)
     sent.open++
     const id = this.#line.expect((result, error) => {
       sent.open--
@@ -113,7 +116,12 @@ export class Sending {
       else if (isPublished(result)) this.#answered(sent, result)
       else this.#line.lose(trouble('bad_frame'))
     })
-    this.#line.emit({ name: 'send', text: encodePublish(id, params, body) })
+    // A job's options lie in the outbox as a message's key does.
+    const params = queue
+      ? { queue, sentAt: now(), each: keys?.map((key) => JSON.parse(key as string)) }
+      : { topic, ids, keys }
+    const text = encodePublish(id, { ...params, publisher, after, first }, body, queue && 'enqueue')
+    this.#line.emit({ name: 'send', text })
   }
 
   #done(sent: Sent): void {

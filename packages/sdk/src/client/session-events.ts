@@ -1,7 +1,6 @@
 import type { Frame } from '../protocol/codec.ts'
 import type { Cursor } from '../protocol/cursor.ts'
 import type { DeliverParams } from '../protocol/frames/deliver.ts'
-import type { HistoryParams, HistoryResult } from '../protocol/frames/history.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { From, GapFacts } from '../protocol/frames/subscribe.ts'
 import type { MessError, Trouble } from './errors.ts'
@@ -29,8 +28,9 @@ export type SessionEvent =
   | { readonly name: 'publish' }
   /** The refusals that were reported are recorded; what stands behind them may go on. */
   | { readonly name: 'noted' }
-  | { readonly name: 'history'; readonly by: Reader }
-  | { readonly name: 'forget-history'; readonly by: Reader }
+  /** Asked now, or again, and on each link until it is unasked. */
+  | { readonly name: 'ask'; readonly by: Asking }
+  | { readonly name: 'unask'; readonly by: Asking }
   | { readonly name: 'due' }
   | { readonly name: 'hint' }
   | { readonly name: 'close' }
@@ -63,12 +63,9 @@ export type SessionEffect =
   /** The home does not know this publisher any more; whether its unacked messages are stored cannot be told. */
   | { readonly name: 'publisher-lost'; readonly error: Trouble }
   /** Exactly one of the two is there. */
-  | {
-      readonly name: 'page'
-      readonly by: Reader
-      readonly page: HistoryResult | undefined
-      readonly error: Trouble | undefined
-    }
+  | { readonly name: 'answered'; readonly by: Asking; readonly result: unknown; readonly error: Trouble | undefined }
+  /** The home says something by itself that is no message. */
+  | { readonly name: 'told'; readonly by: Asking; readonly method: string; readonly params: unknown }
 
 /** Who asked, and hears the answers. The session only tells one from another. */
 export interface Subscriber {
@@ -78,7 +75,10 @@ export interface Subscriber {
   failed(error: MessError): void
 }
 
-export interface Reader {
-  readonly params: Omit<HistoryParams, 'topic'>
-  page(page: HistoryResult | undefined, error: Trouble | undefined): void
+/** A request, kept until it is unasked: what was not answered on one link is asked on the next. */
+export interface Asking {
+  readonly method: string
+  readonly params: object
+  answered(result: unknown, error: Trouble | undefined): void
+  told?(method: string, params: unknown): void
 }

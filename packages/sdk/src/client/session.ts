@@ -3,11 +3,11 @@ import type { HelloResult } from '../protocol/frames/hello.ts'
 import { HEARTBEAT, PROTOCOL } from '../protocol/version.ts'
 import { type Trouble, trouble, troubleOf } from './errors.ts'
 import { Following } from './following.ts'
-import { isHello, isHistory } from './guards.ts'
+import { isHello } from './guards.ts'
 import type { Answer, Line } from './line.ts'
 import type { Publisher } from './publisher.ts'
 import { Sending } from './sending.ts'
-import type { Connection, Reader, SessionEffect, SessionEvent } from './session-events.ts'
+import type { Asking, Connection, SessionEffect, SessionEvent } from './session-events.ts'
 
 export interface SessionOptions {
   readonly topic: string
@@ -45,7 +45,7 @@ export class Session {
   readonly #line: Line
   readonly #following: Following
   readonly #sending: Sending
-  readonly #readers = new Set<Reader>()
+  readonly #asking = new Set<Asking>()
   #out: SessionEffect[] = []
   #state: Connection = 'idle'
   #generation = 0
@@ -131,12 +131,12 @@ export class Session {
       case 'noted':
         this.#sending.noted()
         return
-      case 'history':
-        this.#readers.add(event.by)
-        if (this.#line.online) this.#read(event.by)
+      case 'ask':
+        this.#asking.add(event.by)
+        if (this.#line.online) this.#askFor(event.by)
         return
-      case 'forget-history':
-        this.#readers.delete(event.by)
+      case 'unask':
+        this.#asking.delete(event.by)
         return
       case 'due':
         this.#wakeAt = NEVER
@@ -147,7 +147,7 @@ export class Session {
         return
       case 'close': {
         const error = trouble('closed', 'The client was closed', false)
-        for (const by of this.#readers) this.#out.push({ name: 'page', by, page: undefined, error })
+        for (const by of this.#asking) this.#out.push({ name: 'answered', by, result: undefined, error })
         this.#unlink()
         this.#enter('closed')
       }
@@ -156,12 +156,11 @@ export class Session {
 
   /** What follows from every event: a link that is wanted, or not any more, and the next alarm. */
   #rest({ name }: SessionEvent): void {
-    const wanted = this.#following.size > 0 || this.#readers.size > 0 || this.#sending.size > 0
+    const wanted = this.#following.size > 0 || this.#asking.size > 0 || this.#sending.size > 0
     if (wanted) {
       this.#lingerAt = NEVER
       if (this.#state === 'idle') this.#ask('first')
-      else if (this.#state === 'stuck' && (name === 'subscribe' || name === 'publish' || name === 'history'))
-        this.#hint()
+      else if (this.#state === 'stuck' && (name === 'subscribe' || name === 'publish' || name === 'ask')) this.#hint()
     } else if (this.#state === 'waiting' || this.#state === 'stuck') this.#enter('idle')
     else if (this.#state === 'online' && this.#lingerAt === NEVER) this.#lingerAt = this.#line.now + LINGER_MS
     const at = this.#dueAt
@@ -245,7 +244,7 @@ export class Session {
     this.#renewIn(hello.expiresInMs)
     this.#enter('online')
     this.#following.resume()
-    for (const reader of this.#readers) this.#read(reader)
+    for (const by of this.#asking) this.#askFor(by)
     this.#sending.flush()
   }
 
@@ -266,7 +265,7 @@ export class Session {
   }
 
   #ended(code = 0): void {
-    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server closed the link (${code})`, false))
+    if (code >= 4500 && code < 5000) this.#lose(trouble('forbidden', `The server closed it (${code})`, false))
     else this.#lose(trouble('link_lost'))
   }
 
@@ -369,6 +368,7 @@ export class Session {
     else if (method === 'deliver') this.#following.deliver(params, size)
     else if (method === 'gap') this.#following.gap(params)
     else if (method === 'goodbye') this.#lose(troubleOf(params))
+    else if (method) for (const by of this.#asking) this.#out.push({ name: 'told', by, method, params })
     else if (id === null && error) this.#lose(troubleOf(error.data, error.message))
     else if (typeof id === 'number') {
       const answer = this.#answers.get(id)
@@ -377,11 +377,7 @@ export class Session {
     }
   }
 
-  #read(by: Reader): void {
-    this.#line.ask('history', { topic: this.#options.topic, ...by.params }, (page, error) => {
-      if (!this.#readers.delete(by)) return
-      if (isHistory(page)) this.#out.push({ name: 'page', by, page, error: undefined })
-      else this.#out.push({ name: 'page', by, page: undefined, error: error ?? trouble('bad_frame') })
-    })
+  #askFor(by: Asking): void {
+    this.#line.ask(by.method, by.params, (result, error) => this.#out.push({ name: 'answered', by, result, error }))
   }
 }

@@ -5,6 +5,7 @@ import { type Home, TabLinks } from '../link/tab-links.ts'
 import { TabBus } from '../link/tabs.ts'
 import { webSocketLinks } from '../link/websocket.ts'
 import { deleteDatabase, keepStorage, pause, randomName } from '../platform.ts'
+import { queueAt } from '../protocol/version.ts'
 import { ask, Database } from '../store/indexeddb-database.ts'
 import { IndexedDBOutbox } from '../store/indexeddb-outbox.ts'
 import { MemoryCursors } from './cursors.ts'
@@ -12,7 +13,6 @@ import type { DurableCursors } from './durable-cursors.ts'
 import { failureOf } from './durable-errors.ts'
 import { DurableOutbox } from './durable-outbox.ts'
 import { Election } from './election.ts'
-import { MessError } from './errors.ts'
 import type { Homes } from './homes.ts'
 import type { Parts, PartsEvents, Status, TopicConnection } from './mess.ts'
 import type { Relay } from './relay.ts'
@@ -124,19 +124,19 @@ export class TabParts implements Parts {
   }
 
   readonly open: OpenLink = (topic, token, events) => {
-    if (this.#alone && this.#server) return this.#server(topic, token, events)
+    if (this.#server && (this.#alone || queueAt(topic))) return this.#server(topic, token, events)
     this.#election.wait()
     return this.#links.open(topic, token, events)
   }
 
-  /** Whether links go to the server from here, so that a token is of use. */
-  direct(): boolean {
-    return this.#alone || this.#links.leads
+  /** A queue's links are each tab's own: by its link its home knows whether a worker lives. */
+  relayed(topic: string): boolean {
+    return !(this.#alone || this.#links.leads || queueAt(topic))
   }
 
   /** How a topic is connected beyond this tab's own link. */
   uplink(topic: string): TopicConnection | undefined {
-    return this.local || this.direct() ? undefined : this.#uplinks.get(topic)
+    return this.relayed(topic) && !this.local ? this.#uplinks.get(topic) : undefined
   }
 
   /** A topic's own link has changed. */
@@ -196,7 +196,7 @@ export class TabParts implements Parts {
   /** No database to be had, as in some private windows: everything in memory, for this tab alone. */
   #goAlone(cause: unknown): void {
     this.#alone = true
-    this.#giveUp(cause, 'The browser gives no storage')
+    this.#giveUp(cause)
     if (!this.local) return
     void import('./local.ts').then(({ homesInMemory }) => {
       this.#lead(homesInMemory(this.#options.retention))
@@ -209,13 +209,13 @@ export class TabParts implements Parts {
     if (!this.#database) return
     this.#election.retire()
     this.#alone = !this.local
-    this.#giveUp(cause, 'The browser took the storage away')
+    this.#giveUp(cause)
   }
 
-  #giveUp(cause: unknown, message: string): void {
+  #giveUp(cause: unknown): void {
     this.outbox.giveUp()
     this.#cursors?.giveUp()
-    this.#events.report(new MessError('storage_lost', message, { scope: 'mess', cause }))
+    this.#events.report(failureOf(cause))
     this.#renew()
     this.#events.counted()
   }
@@ -243,16 +243,14 @@ export class TabParts implements Parts {
     if (this.local) {
       const { homesOnDisk } = await import('./local.ts')
       if (signal.aborted) return
-      const onFailed = (topic: string, cause: unknown): void =>
-        this.#events.report(new MessError('commit_failed', `The store of ${topic} failed`, { retryable: true, cause }))
-      this.#lead(homesOnDisk(this.#database as Database, { retention: this.#options.retention, term, onFailed }))
+      const { report } = this.#events
+      this.#lead(homesOnDisk(this.#database as Database, { retention: this.#options.retention, term, report }))
     } else {
       const server = this.#server as OpenLink
-      const homeOf = (topic: string): Promise<Home> =>
-        topic.startsWith(COPY) ? this.#replica(topic) : this.#relay(topic)
+      const homeOf = (topic: string): Promise<Home> => (topic[0] === COPY ? this.#replica(topic) : this.#relay(topic))
       const inHere = inProcessLinks(homeOf)
       this.#links.renew({
-        open: (topic, ...rest) => (topic.startsWith(COPY) ? inHere : server)(topic, ...rest),
+        open: (topic, ...rest) => (topic[0] === COPY ? inHere : server)(topic, ...rest),
         homeOf,
       })
     }
@@ -292,7 +290,7 @@ export class TabParts implements Parts {
 
   async #replica(name: string): Promise<ReplicaHome> {
     const { ReplicaHome } = await import('./replica.ts')
-    const [maxMessages, topic] = name.slice(COPY.length).split(' ') as [string, string]
+    const [maxMessages, topic] = name.slice(1).split(' ') as [string, string]
     const home =
       this.#replicas.get(topic) ?? new ReplicaHome(topic, this.#events.connect(topic), this.#database as Database)
     this.#replicas.set(topic, home)

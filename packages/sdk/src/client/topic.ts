@@ -140,7 +140,8 @@ export interface TopicHost<C extends TopicChannel = TopicChannel> {
     events: FeedEvents,
   ): Promise<Feed | undefined>
   report(error: MessError): void
-  track(subscription: Subscription): void
+  /** Stopped when the client is closed, which waits for it. */
+  track(subscription: Pick<Subscription, 'done'> & { stop(waitMs: number): unknown }): void
 }
 
 const anything = (value: unknown): unknown => value

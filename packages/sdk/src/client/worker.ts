@@ -1,7 +1,10 @@
-import { Alarm, elapsed, randomName } from '../platform.ts'
-import type { JobsParams, Lease } from '../protocol/frames/queue.ts'
-import { MessError } from './errors.ts'
-import type { QueueChannel, Taker } from './queue-channel.ts'
+import { Alarm, type Attention, elapsed, onAttention, randomName, soon } from '../platform.ts'
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
+import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
+import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
+import { MessError, type Trouble } from './errors.ts'
+import type { QueueSide } from './queue-side.ts'
+import type { Asking } from './session-events.ts'
 
 /** A job in the hands of a handler. What the handler says of it counts when it is done; without a word it is acked. */
 export interface Job<T> {
@@ -9,6 +12,7 @@ export interface Job<T> {
   readonly data: T
   /** Which delivery this is, from 1. More than 1 says that it may have been done, in part or wholly, before. */
   readonly attempt: number
+  /** When the queue's home took it in, which for a job that was enqueued offline is later. */
   readonly enqueuedAt: Date
   /** Aborted when the lease is lost or the job is cancelled: whatever is done after that, somebody else may do, too. */
   readonly signal: AbortSignal
@@ -33,20 +37,32 @@ export interface WorkOptions {
   readonly onError?: (error: MessError, job: { readonly id: number; readonly attempt: number }) => void
 }
 
+/**
+ * A running worker. Without a network its handlers go on, and what they have done is said on the next link; a home that has not heard of
+ * it for 10 s gives its jobs to others, which it is told then. In a page that is hidden for a minute it holds no job ready that it has
+ * not begun, in one that is frozen it takes none, and one that is put away gives back all it has; it goes on when the page is back.
+ */
 export interface Worker extends AsyncDisposable {
   readonly running: number
   /**
-   * Takes no other job, gives back what it has not begun, and resolves when the handlers that run are done. With `waitMs` those that are
-   * not done by then are told by their signals, and their jobs are given back. Idempotent.
+   * Takes no other job, gives back what it has not begun, and resolves when the handlers that run are done and the home has heard so. With
+   * `waitMs` those that are not done by then are told by their signals, and their jobs are given back. Idempotent. `mess.close()` is
+   * `stop({ waitMs })` with its own `waitMs`, which is 0 unless it is given.
    */
   stop(options?: { readonly waitMs?: number }): Promise<void>
 }
 
-const CONCURRENCY = 500
 const LEASE_MS = 60_000
-const ERROR_CHARS = 1_000
+/** What the home was too busy for is said again after so long, in ms. */
+const BUSY_MS = 100
+const HIDDEN_MS = 60_000
 
-type Outcome = { readonly kind: 'ack' | 'release' | 'snooze' | 'retry'; readonly entry: object }
+/** What can be said of a lease. */
+type Settling = Exclude<keyof SettleParams, 'queue'>
+interface Outcome {
+  readonly kind: Settling
+  readonly entry: object
+}
 
 interface Task {
   readonly lease: Lease
@@ -59,127 +75,181 @@ interface Task {
   lost: boolean
 }
 
-export class Working<T> implements Worker, Taker {
+export class Working<T> implements Worker {
   readonly #name = randomName()
-  readonly #channel: QueueChannel
+  readonly #side: QueueSide
   readonly #handler: (job: Job<T>) => unknown
   readonly #read: (raw: unknown) => T
-  readonly #report: (error: MessError, job: { id: number; attempt: number }) => void
+  readonly #report: NonNullable<WorkOptions['onError']>
   readonly #concurrency: number
   readonly #leaseMs: number
   readonly #ready: Task[] = []
   readonly #held = new Map<string, Task>()
+  readonly #done = Promise.withResolvers<void>()
+  /** Says on each link what it wants to hold, and what it still does. */
+  readonly #wish: Asking
+  readonly #unlisten: () => void
+  #attention: Attention = 'full'
   #running = 0
-  #stopping: Promise<void> | undefined
-  #idle: (() => void) | undefined
+  #stopping = false
+  #ended = false
+  /** What was settled in one go. */
+  #settles: Partial<Record<Settling, object[]>> = {}
+  #flushing = false
+  /** Leases that end with it, and those of the frames that are not answered: on the next link their home must not take them for forgotten. */
+  #ending: Lease[] = []
+  readonly #unanswered = new Set<readonly Lease[]>()
 
   constructor(
-    channel: QueueChannel,
-    handler: (job: Job<T>) => unknown,
+    side: QueueSide,
+    { handler, read }: { handler: (job: Job<T>) => unknown; read: (raw: unknown) => T },
     { concurrency = 1, leaseMs = LEASE_MS, signal, onError }: WorkOptions,
-    parts: { read: (raw: unknown) => T; report: (error: MessError) => void },
   ) {
-    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY))
-      throw new MessError('bad_option', `concurrency: a whole number from 1 to ${CONCURRENCY}`)
-    if (!(Number.isSafeInteger(leaseMs) && leaseMs >= 1 && leaseMs <= 86_400_000))
+    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= QUEUE_LIMITS.workerHandlers))
+      throw new MessError('bad_option', `concurrency: a whole number from 1 to ${QUEUE_LIMITS.workerHandlers}`)
+    if (!(Number.isSafeInteger(leaseMs) && leaseMs >= 1 && leaseMs <= QUEUE_LIMITS.leaseMs))
       throw new MessError('bad_option', 'leaseMs: a whole number of ms, a day at most')
-    this.#channel = channel
+    this.#side = side
     this.#handler = handler
-    this.#read = parts.read
-    this.#report = onError ?? parts.report
+    this.#read = read
+    this.#report = onError ?? side.report
     this.#concurrency = concurrency
     this.#leaseMs = leaseMs
-    if (signal?.aborted) void this.stop()
-    else {
-      signal?.addEventListener('abort', () => void this.stop(), { once: true })
-      channel.add(this.#name, this)
+    const wanted = (): object => this.#wanted()
+    this.#wish = {
+      method: 'work',
+      get params() {
+        return wanted()
+      },
+      answered: (result, error) => this.#wished(result as WorkResult, error),
+      told: (method, params) => {
+        if (method === 'lost') this.#lost((params as LostParams).leases)
+        else if (method === 'jobs' && (params as JobsParams).worker === this.#name) this.#took(params as JobsParams)
+      },
     }
+    this.#unlisten = onAttention(HIDDEN_MS, (attention) => this.#attend(attention))
+    const stop = (): void => void this.stop()
+    side.track({ stop: (waitMs) => this.stop({ waitMs }), done: this.#done.promise })
+    signal?.addEventListener('abort', stop)
+    this.#done.promise.then(() => signal?.removeEventListener('abort', stop))
+    if (signal?.aborted) stop()
+    else side.ask(this.#wish)
   }
 
   get running(): number {
     return this.#running
   }
 
-  wish(): object {
-    const holding = [...this.#held.values()].flatMap(({ lease, lost }) => (lost ? [] : [lease]))
-    const capacity = this.#stopping ? 0 : 2 * this.#concurrency
-    return { worker: this.#name, capacity, leaseMs: this.#leaseMs, holding }
-  }
-
-  took({ token, jobs, messages }: JobsParams): void {
-    jobs.forEach(([id, attempt, enqueuedAt], i) => {
-      const lease: Lease = [id, token]
-      if (this.#stopping) {
-        this.#channel.settle('release', lease)
-        return
-      }
-      const task: Task = {
-        lease,
-        raw: messages[i],
-        attempt,
-        enqueuedAt,
-        abort: new AbortController(),
-        outcome: undefined,
-        lost: false,
-      }
-      this.#held.set(keyOf(lease), task)
-      this.#ready.push(task)
-    })
-    this.#next()
-  }
-
-  lost(leases: readonly Lease[]): void {
-    for (const lease of leases) {
-      const task = this.#held.get(keyOf(lease))
-      if (!task) continue
-      task.lost = true
-      task.abort.abort(new MessError('lease_lost', `Job ${lease[0]} is not this worker's any more`))
-      const index = this.#ready.indexOf(task)
-      if (index === -1) continue
-      this.#ready.splice(index, 1)
-      this.#held.delete(keyOf(lease))
-    }
-  }
-
   stop({ waitMs }: { readonly waitMs?: number } = {}): Promise<void> {
-    this.#stopping ??= this.#stop(waitMs)
-    return this.#stopping
+    if (!this.#stopping) {
+      this.#stopping = true
+      this.#unlisten()
+      this.#side.ask(this.#wish)
+      this.#giveBack(this.#ready)
+    }
+    // Also where it is stopping already, and has been given longer.
+    if (waitMs === 0) this.#end()
+    else if (waitMs !== undefined) {
+      const alarm = new Alarm(() => this.#end())
+      alarm.set(elapsed() + waitMs)
+      void this.#done.promise.then(() => alarm.clear())
+    }
+    this.#rest()
+    return this.#done.promise
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
   }
 
-  async #stop(waitMs: number | undefined): Promise<void> {
-    // The wish is read when `stopping` is set, which it is not yet.
-    await Promise.resolve()
-    this.#channel.wish(this.#name)
-    for (const task of this.#ready.splice(0)) {
-      this.#held.delete(keyOf(task.lease))
-      if (!task.lost) this.#channel.settle('release', task.lease)
-    }
-    if (this.#running > 0) {
-      const alarm = new Alarm(() => this.#giveBack())
-      if (waitMs !== undefined) alarm.set(elapsed() + waitMs)
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-      })
-      alarm.clear()
-    }
-    await this.#channel.settled()
-    this.#channel.remove(this.#name)
+  /** All that was said and what it waited for is over. */
+  #rest(): void {
+    if (this.#stopping && this.#running === 0 && !this.#flushing && this.#unanswered.size === 0) this.#end()
   }
 
-  #giveBack(): void {
-    for (const [key, task] of this.#held) {
-      this.#held.delete(key)
-      if (task.lost) continue
-      task.lost = true
-      task.abort.abort(new MessError('stopped', 'The worker was stopped'))
-      this.#channel.settle('release', task.lease)
-    }
-    this.#idle?.()
+  /** Whatever still runs is somebody else's. */
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#giveBack([...this.#held.values()])
+    this.#flush()
+    this.#side.unask(this.#wish)
+    this.#done.resolve()
   }
+
+  // ---- what it holds
+
+  #wanted(): object {
+    const held = [...this.#held.values()].flatMap(({ lease, lost }) => (lost ? [] : [lease]))
+    const holding = [...held, ...this.#ending, ...[...this.#unanswered].flat()].slice(0, CLIENT_LIMITS.messagesPerFrame)
+    return { queue: this.#side.queue, worker: this.#name, capacity: this.#capacity, leaseMs: this.#leaseMs, holding }
+  }
+
+  get #capacity(): number {
+    if (this.#stopping || this.#attention === 'frozen' || this.#attention === 'gone') return 0
+    // So that a handler that ends finds its next job here.
+    return this.#attention === 'full' ? 2 * this.#concurrency : this.#concurrency
+  }
+
+  #wished(result: WorkResult | undefined, error: Trouble | undefined): void {
+    if (result) this.#lost(result.lost)
+    else if (this.#ended) return
+    else if (error?.retryable) this.#later(this.#wish, error)
+    else if (error && error.code !== 'closed')
+      this.#side.report(new MessError(error.code, `${this.#side.queue}: ${error.message}`, { retryable: false }))
+  }
+
+  #attend(attention: Attention): void {
+    if (attention === this.#attention) return
+    this.#attention = attention
+    this.#side.ask(this.#wish)
+    if (attention === 'full') return
+    this.#giveBack(attention === 'gone' ? [...this.#held.values()] : this.#ready)
+    // There may be no later.
+    this.#flush()
+  }
+
+  #took({ token, jobs, messages }: JobsParams): void {
+    jobs.forEach(([id, attempt, enqueuedAt], i) => {
+      const lease: Lease = [id, token]
+      const abort = new AbortController()
+      const task: Task = { lease, raw: messages[i], attempt, enqueuedAt, abort, outcome: undefined, lost: false }
+      this.#held.set(keyOf(lease), task)
+      this.#ready.push(task)
+    })
+    // They were on their way when it was said that none are wanted.
+    if (this.#capacity === 0) this.#giveBack(this.#ready)
+    this.#next()
+  }
+
+  #lost(leases: readonly Lease[]): void {
+    for (const lease of leases) {
+      const task = this.#held.get(keyOf(lease))
+      if (!task) continue
+      this.#lose(task, new MessError('lease_lost', `Job ${lease[0]} is not this worker's any more`))
+    }
+  }
+
+  /** Its handler is told; without one nothing is left of it. */
+  #lose(task: Task, reason: MessError): void {
+    task.lost = true
+    task.abort.abort(reason)
+    const index = this.#ready.indexOf(task)
+    if (index === -1) return
+    this.#ready.splice(index, 1)
+    this.#held.delete(keyOf(task.lease))
+  }
+
+  #giveBack(tasks: readonly Task[]): void {
+    for (const task of [...tasks]) {
+      const mine = !task.lost
+      this.#lose(task, new MessError('stopped', 'The worker was stopped'))
+      this.#held.delete(keyOf(task.lease))
+      if (mine) this.#say('release', task.lease, task.lease)
+    }
+  }
+
+  // ---- handlers
 
   #next(): void {
     while (this.#running < this.#concurrency) {
@@ -197,7 +267,7 @@ export class Working<T> implements Worker, Taker {
     } catch (cause) {
       const { lease, attempt } = task
       const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-      const error = message.slice(0, ERROR_CHARS)
+      const error = message.slice(0, QUEUE_LIMITS.jobErrorChars)
       this.#settle(task, task.outcome ?? { kind: 'retry', entry: { lease, error } })
       if (!task.lost)
         this.#report(new MessError('handler_failed', `The handler of job ${lease[0]} threw`, { cause }), {
@@ -207,13 +277,13 @@ export class Working<T> implements Worker, Taker {
     }
     this.#running--
     this.#next()
-    if (this.#running === 0) this.#idle?.()
+    this.#rest()
   }
 
   /** Also of a lease that is lost: while nobody else was given the job, an ack still counts. */
   #settle(task: Task, { kind, entry }: Outcome): void {
     const mine = this.#held.delete(keyOf(task.lease))
-    if (mine && (!task.lost || kind === 'ack')) this.#channel.settle(kind, entry as never)
+    if (mine && (!task.lost || kind === 'ack')) this.#say(kind, entry, task.lease)
   }
 
   #jobOf(task: Task): Job<T> {
@@ -221,6 +291,7 @@ export class Working<T> implements Worker, Taker {
     const say = (outcome: Outcome): void => {
       task.outcome = outcome
     }
+    const short = (text: string): string => text.slice(0, QUEUE_LIMITS.jobErrorChars)
     return {
       id: lease[0],
       data: this.#read(raw),
@@ -228,18 +299,67 @@ export class Working<T> implements Worker, Taker {
       enqueuedAt: new Date(enqueuedAt),
       signal: abort.signal,
       extend: (ms) => {
-        if (!task.lost) this.#channel.settle('extend', { lease, ...(ms !== undefined && { ms }) })
+        if (!task.lost) this.#say('extend', { lease, ...(ms !== undefined && { ms }) })
       },
-      retry: ({ delayMs, reason = 'retried' } = {}) => {
-        const entry = { lease, error: reason.slice(0, ERROR_CHARS), ...(delayMs !== undefined && { delayMs }) }
-        say({ kind: 'retry', entry })
-      },
-      bury: (reason) => say({ kind: 'retry', entry: { lease, error: reason.slice(0, ERROR_CHARS), dead: true } }),
+      retry: ({ delayMs, reason = 'retried' } = {}) =>
+        say({
+          kind: 'retry',
+          entry: { lease, error: short(reason), ...(delayMs !== undefined && { delayMs }) },
+        }),
+      bury: (reason) => say({ kind: 'retry', entry: { lease, error: short(reason), dead: true } }),
       release: ({ delayMs } = {}) =>
         say(
           delayMs === undefined ? { kind: 'release', entry: lease } : { kind: 'snooze', entry: { lease, ms: delayMs } },
         ),
     }
+  }
+
+  // ---- saying what became of them
+
+  /** All that is said in one go leaves in one frame. */
+  #say(kind: Settling, entry: object, ends?: Lease): void {
+    if (ends) this.#ending.push(ends)
+    const entries = this.#settles[kind] ?? []
+    this.#settles[kind] = entries
+    entries.push(entry)
+    if (entries.length >= CLIENT_LIMITS.messagesPerFrame) this.#flush()
+    else if (!this.#flushing) {
+      this.#flushing = true
+      soon(() => {
+        this.#flushing = false
+        this.#flush()
+        this.#rest()
+      })
+    }
+  }
+
+  /** Asked on each link until it is answered: leases are recognised by their tokens, so nothing is done twice. */
+  #flush(): void {
+    if (Object.keys(this.#settles).length === 0) return
+    const params = { queue: this.#side.queue, ...this.#settles }
+    const ending = this.#ending
+    this.#settles = {}
+    this.#ending = []
+    this.#unanswered.add(ending)
+    const settle: Asking = {
+      method: 'settle',
+      params,
+      answered: (_, error) => {
+        this.#side.unask(settle)
+        if (error?.retryable) return this.#later(settle, error)
+        // A lease that had ended is somebody else's matter by now.
+        this.#unanswered.delete(ending)
+        this.#rest()
+      },
+    }
+    this.#side.ask(settle)
+  }
+
+  #later(by: Asking, { retryAfterMs = BUSY_MS }: Trouble): void {
+    const again = new Alarm(() => {
+      if (!this.#ended) this.#side.ask(by)
+    })
+    again.set(elapsed() + retryAfterMs)
   }
 }
 

@@ -1,5 +1,3 @@
-import type { PublishParams } from './frames/publish.ts'
-
 /**
  * Frame ⇄ text, the only place that writes or reads frames. A frame is one JSON-RPC 2.0 object. Frames with payloads carry
  * them as the last member, one per line, so that payload text passes from publisher to store to subscriber without being
@@ -31,8 +29,8 @@ export function encodeNotification(method: string, params: object): string {
 }
 
 /** @param body payload texts joined by {@link LINE_BREAK} */
-export function encodePublish(id: number, params: PublishParams, body: string): string {
-  return `{"jsonrpc":"2.0","id":${id},"method":"publish","params":${JSON.stringify(params).slice(0, -1)},${payloads(body)}`
+export function encodePublish(id: number, params: object, body: string, method = 'publish'): string {
+  return `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":${JSON.stringify(params).slice(0, -1)},${payloads(body)}`
 }
 
 // ---- reading without validation

@@ -1,4 +1,5 @@
 import { CLIENT_LIMITS } from './client-limits.ts'
+import { QUEUE_LIMITS } from './queue-limits.ts'
 
 export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
 
@@ -8,6 +9,7 @@ export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
  */
 export const LIMITS = {
   ...CLIENT_LIMITS,
+  ...QUEUE_LIMITS,
 
   /** One frame either way. The runtime takes 32 MiB; four such senders at once would fill an object's 128 MB. */
   frameBytes: 1024 * 1024,
@@ -67,17 +69,12 @@ export const LIMITS = {
   workerJobs: 1_000,
   /** Jobs that all workers of a queue hold; above it nothing is pushed. */
   leasesPerQueue: 50_000,
-  /** The longest lease, and the longest time that a job can be put off. */
-  leaseMs: 24 * 3_600_000,
-  delayMs: 400 * 24 * 3_600_000,
   /** A worker that lost its connection keeps its jobs for so long. */
   workerGraceMs: 10_000,
   /** Leases of one job that may end without a word; with the next one it is taken for poison. */
   jobLosses: 3,
   /** A claim over HTTP waits so long for a job. */
   claimWaitMs: 20_000,
-  jobAttempts: 1_000,
-  jobErrorChars: 1_000,
   /** Publishers whose marks ride on another row; with more they are written by themselves. */
   carriedMarks: 32,
   /** Jobs that can be added before the marks of their publishers are written; what waking reads is bounded by it. */

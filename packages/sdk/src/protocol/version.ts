@@ -12,8 +12,20 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: 'a8f3f33113ffa09e4cc57d62d026cbc77fd6e2dab890aa20c1194b57400d2116' },
+  { version: 1, at: '2026-11', hash: '849940eda1c50608d967e9bf32fa65f56a86d8afab886c3b5c179283d33511b3' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */
 export const HEARTBEAT = { ask: 'messkit:ping', answer: 'messkit:pong', everyMs: 25_000 } as const
+
+const QUEUES = '../queues/'
+
+/**
+ * How a client calls a queue's home where it calls a topic's by its name: the way to it on a server, as seen from topics. No topic's name
+ * begins so.
+ */
+export const queueAddress = (queue: string): string => QUEUES + queue
+
+/** The queue that lives at an address, or `undefined` for a topic's. */
+export const queueAt = (address: string): string | undefined =>
+  address[0] === '.' ? address.slice(QUEUES.length) : undefined

@@ -87,7 +87,7 @@ export class Database {
 
   /** Transactions that are under way end first. */
   close(): void {
-    this.#closed ??= { error: new DOMException('The database is closed', 'InvalidStateError') }
+    this.#closed ??= { error: new DOMException('Closed', 'InvalidStateError') }
     this.#drop()
   }
 
@@ -197,13 +197,11 @@ function transact<T>(
       db.removeEventListener('close', aborted)
       settle()
     }
-    const aborted = end(() =>
-      reject(tx.error ?? failure ?? new DOMException('The transaction was aborted', 'AbortError')),
-    )
+    const aborted = end(() => reject(tx.error ?? failure ?? new DOMException('Aborted', 'AbortError')))
     db.addEventListener('close', aborted)
     // Only `complete` counts: with the quota exceeded, requests succeed and the commit fails. It comes early for work that awaits
     // something else than the transaction's requests, and then nobody knows what of it was written.
-    tx.oncomplete = end(() => (result ? resolve(result.value) : reject(new Error('Committed too early'))))
+    tx.oncomplete = end(() => (result ? resolve(result.value) : reject(new Error('Too early'))))
     tx.onabort = aborted
     work(stores).then(
       (value) => {

@@ -252,7 +252,7 @@ async function decided({ acks, refused }: Pick<Stores, 'acks' | 'refused'>, mess
 
 async function fence(meta: IDBObjectStore, term: number): Promise<void> {
   const newest = (await ask<number | undefined>(meta.get('term'))) ?? 0
-  if (newest > term) throw new StoreConflict(`a leader of term ${newest} has taken over from term ${term}`)
+  if (newest > term) throw new StoreConflict(`term ${newest} has taken over`)
 }
 
 /** Sequences `first` and on are refused. */

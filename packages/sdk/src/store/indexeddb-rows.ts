@@ -63,7 +63,7 @@ export const isNewer = ({ v }: { readonly v: number }): boolean => v !== 1
 
 /** @throws if a later version wrote it: it is left as it is */
 export function known<T extends { readonly v: 1 }>(record: T | undefined): T | undefined {
-  if (record && isNewer(record)) throw new Error(`a record of version ${record.v}, written by a newer build`)
+  if (record && isNewer(record)) throw new Error(`written by a newer build`)
   return record
 }
 

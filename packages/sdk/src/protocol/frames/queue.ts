@@ -33,6 +33,8 @@ export const JobOptions = v.object({
   backoff: v.optional(Backoff),
   /** Not begun after so long, it is dead. */
   ttlMs: v.optional(upTo(LIMITS.delayMs)),
+  /** When it was asked for, by the clock of the frame's `sentAt`: `delayMs` and `ttlMs` count from then. Left out: from its arrival. */
+  askedAt: v.optional(Count),
 })
 
 /**
@@ -44,6 +46,8 @@ export const EnqueueParams = v.object({
   publisher: v.optional(PublisherId),
   after: Count,
   first: Positive,
+  /** By the sender's clock, in ms since 1970. */
+  sentAt: v.optional(Count),
   options: v.optional(JobOptions),
   each: v.optional(many(v.nullable(JobOptions))),
 })

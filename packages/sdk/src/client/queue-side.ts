@@ -1,0 +1,75 @@
+import { queueAddress } from '../protocol/version.ts'
+import type { Channel } from './channel.ts'
+import { MessError } from './errors.ts'
+import type { Mess } from './mess.ts'
+import type { TopicOutbox } from './outbox.ts'
+import type { Asking } from './session-events.ts'
+import type { TopicHost } from './topic.ts'
+
+/**
+ * A client as one of its queues sees it. A queue is connected as a topic is, under an address of its own: the same session keeps the link,
+ * renews the token and asks again, and the same outbox keeps what was enqueued until it is acked.
+ */
+export class QueueSide {
+  readonly queue: string
+  readonly #host: TopicHost
+  readonly #address: string
+
+  constructor(mess: Mess, queue: string) {
+    this.queue = queue
+    this.#host = insideOf(mess)
+    this.#address = queueAddress(queue)
+  }
+
+  /** @throws {MessError} `closed` */
+  get outbox(): Pick<TopicOutbox, 'add'> {
+    return this.#channel.outbox
+  }
+
+  /** Now, and on each link until it is unasked. @throws {MessError} `closed` */
+  ask(by: Asking): void {
+    this.#channel.post({ name: 'ask', by })
+  }
+
+  unask(by: Asking): void {
+    this.#channel.post({ name: 'unask', by })
+  }
+
+  /** Once, on this link or the next one. */
+  answer<R>(method: string, params: object): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const by: Asking = {
+        method,
+        params: { queue: this.queue, ...params },
+        answered: (result, error) => {
+          this.unask(by)
+          if (error) reject(new MessError(error.code, error.message, { retryable: error.retryable }))
+          else resolve(result as R)
+        },
+      }
+      this.ask(by)
+    })
+  }
+
+  readonly report = (error: MessError): void => this.#host.report(error)
+
+  /** Stopped when the client is closed, which waits for it. */
+  track(worker: Parameters<TopicHost['track']>[0]): void {
+    this.#host.track(worker)
+  }
+
+  get #channel(): Channel {
+    return this.#host.channel(this.#address) as Channel
+  }
+}
+
+/** What a topic is given by its client. Asked for the way a cipher is handed it, so that clients without queues carry nothing for it. */
+function insideOf(mess: Mess): TopicHost {
+  let inside!: TopicHost
+  const around = <R>(host: TopicHost, _: string, read: R): { host: TopicHost; read: R } => {
+    inside = host
+    return { host, read }
+  }
+  mess.topic('inside', { cipher: { around } })
+  return inside
+}

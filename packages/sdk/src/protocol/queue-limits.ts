@@ -1,0 +1,10 @@
+/** Those of the bounds in `limits.ts` that a client with queues checks itself: it is loaded without the others. */
+export const QUEUE_LIMITS = {
+  /** The longest lease, and the longest time that a job can be put off. */
+  leaseMs: 24 * 3_600_000,
+  delayMs: 400 * 24 * 3_600_000,
+  jobAttempts: 1_000,
+  jobErrorChars: 1_000,
+  /** Handlers of one worker that run at a time. It holds as many jobs more, which is `workerJobs` in all. */
+  workerHandlers: 500,
+} as const
