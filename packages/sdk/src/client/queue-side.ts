@@ -14,6 +14,7 @@ export class QueueSide {
   readonly queue: string
   readonly #host: TopicHost
   readonly #address: string
+  #known: Channel | undefined
 
   constructor(mess: Mess, queue: string) {
     this.queue = queue
@@ -31,8 +32,9 @@ export class QueueSide {
     this.#channel.post({ name: 'ask', by })
   }
 
+  /** Also once the client is closed. */
   unask(by: Asking): void {
-    this.#channel.post({ name: 'unask', by })
+    this.#known?.post({ name: 'unask', by })
   }
 
   /** Once, on this link or the next one. */
@@ -59,7 +61,9 @@ export class QueueSide {
   }
 
   get #channel(): Channel {
-    return this.#host.channel(this.#address) as Channel
+    // Asked each time: it says when the client is closed.
+    this.#known = this.#host.channel(this.#address) as Channel
+    return this.#known
   }
 }
 
