@@ -466,6 +466,21 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await back.work(1, { holding: [leaseOf(job)] })).toMatchObject({ lost: [leaseOf(job)] })
       })
 
+      promise('of a worker that says it will not come back go back at once, without a loss', async (stage) => {
+        const [first, second] = [await stage.connect(), await stage.connect()]
+        await first.enqueue(['a', 'b'])
+        await first.work(2)
+        await first.gets(2)
+
+        first.leave({ left: true })
+        await second.work(2)
+
+        expect((await second.gets(2)).map(({ data, attempt }) => [data, attempt])).toEqual([
+          ['a', 1],
+          ['b', 1],
+        ])
+      })
+
       promise('that a worker does not know of go back at once', async (stage) => {
         const [first, second] = await two(stage)
         first.leave()

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
@@ -86,4 +86,29 @@ export async function loaded(page: Page): Promise<void> {
 /** Until a page says what is expected. */
 export async function eventually<T>(ask: () => Promise<T>, expected: T): Promise<void> {
   await vi.waitFor(async () => expect(await ask()).toEqual(expected), { timeout: WAIT_MS, interval: 50 })
+}
+
+/** The tab's process ends in the middle of whatever it does. */
+export async function crash(page: Page): Promise<void> {
+  const gone = new Promise((resolve) => page.once('crash', resolve))
+  page.goto('chrome://crash').catch(() => {})
+  await gone
+  await page.close()
+}
+
+/** The process of the browser that keeps its profile there. */
+export function browserOf(folder: string): number {
+  const found = readdirSync('/proc')
+    .map(Number)
+    .find((pid) => pid > 0 && isBrowser(pid, folder))
+  return found as number
+}
+
+function isBrowser(pid: number, folder: string): boolean {
+  try {
+    const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return args.includes(`--user-data-dir=${folder}`) && !args.some((arg) => arg.startsWith('--type='))
+  } catch {
+    return false
+  }
 }

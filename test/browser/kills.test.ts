@@ -1,9 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import { onTestFinished, test } from 'vitest'
 import { generator } from '../support/random.ts'
 import { runServer } from '../support/server.ts'
-import { browserIn, eventually, loaded, profile, site, tab } from './browser.ts'
+import { browserIn, browserOf, crash, eventually, loaded, profile, site, tab } from './browser.ts'
 
 const TOPIC = 'notes/1'
 const ROUNDS = 20
@@ -92,13 +91,6 @@ async function open(page: Page, url: string): Promise<Page> {
   return page
 }
 
-async function crash(page: Page): Promise<void> {
-  const gone = new Promise((resolve) => page.once('crash', resolve))
-  page.goto('chrome://crash').catch(() => {})
-  await gone
-  await page.close()
-}
-
 /** The whole log, as this page is told it. */
 function log(page: Page): Promise<string[]> {
   return page.evaluate(async (topic) => {
@@ -113,21 +105,4 @@ function log(page: Page): Promise<string[]> {
     } while (from !== undefined)
     return texts
   }, TOPIC)
-}
-
-/** The process of the browser that keeps its profile there. */
-function browserOf(folder: string): number {
-  const found = readdirSync('/proc')
-    .map(Number)
-    .find((pid) => pid > 0 && isBrowser(pid, folder))
-  return found as number
-}
-
-function isBrowser(pid: number, folder: string): boolean {
-  try {
-    const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return args.includes(`--user-data-dir=${folder}`) && !args.some((arg) => arg.startsWith('--type='))
-  } catch {
-    return false
-  }
 }

@@ -84,8 +84,9 @@ export class QueueClient implements Port<QueueLinkState> {
 
   // ---- what it does
 
-  leave(): void {
-    this.#home.detach(this.#link)
+  /** @param left whether it says that it will not come back */
+  leave({ left = false } = {}): void {
+    this.#home.detach(this.#link, left)
   }
 
   /** The home lost its memory and this link did not. */

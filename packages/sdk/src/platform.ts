@@ -177,25 +177,36 @@ export function onPage({ hide, show }: { hide: () => void; show: () => void }): 
 /** How much of the browser's time a page has: `gone` is put away or closed, perhaps to come back. */
 export type Attention = 'full' | 'hidden' | 'frozen' | 'gone'
 
-/**
- * Tells of a page that is hidden for so long, frozen, or put away, and of its coming back; nothing where there is no page. Before other
- * listeners hear of it, which may close what could still be said something over.
- */
+/** Tells of a page that is hidden for so long, frozen, or put away, and of its coming back; nothing where there is no page. */
 export function onAttention(hiddenMs: number, tell: (attention: Attention) => void): () => void {
   if (!hasPage()) return () => {}
   const end = new AbortController()
-  const options = { signal: end.signal, capture: true }
+  const { signal } = end
+  let away = false
   const hidden = new Alarm(() => tell('hidden'), false)
-  const back = (): void => {
+  const leave = (attention: Attention): void => {
+    away = true
+    hidden.clear()
+    tell(attention)
+  }
+  // A page that is put away is also hidden, and is told so last.
+  const look = (): void => {
+    if (away) return
     hidden.clear()
     if (document.visibilityState === 'hidden') hidden.set(elapsed() + hiddenMs)
-    tell('full')
+    else tell('full')
   }
-  addEventListener('pagehide', () => tell('gone'), options)
-  addEventListener('pageshow', back, options)
-  document.addEventListener('freeze', () => tell('frozen'), options)
-  document.addEventListener('resume', back, options)
-  document.addEventListener('visibilitychange', back, options)
+  const back = (): void => {
+    away = false
+    tell('full')
+    look()
+  }
+  addEventListener('pagehide', () => leave('gone'), { signal })
+  addEventListener('pageshow', back, { signal })
+  document.addEventListener('freeze', () => leave('frozen'), { signal })
+  document.addEventListener('resume', back, { signal })
+  document.addEventListener('visibilitychange', look, { signal })
+  look()
   return () => {
     hidden.clear()
     end.abort()

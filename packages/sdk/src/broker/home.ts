@@ -18,7 +18,8 @@ export interface Port<S = LinkState> {
 export type HomeEvent<S, F> =
   | { readonly name: 'opened'; readonly link: number; readonly state: S }
   | { readonly name: 'frame'; readonly link: number; readonly frame: F }
-  | { readonly name: 'closed'; readonly link: number }
+  /** `left`: whoever was there will not come back, and has said so. */
+  | { readonly name: 'closed'; readonly link: number; readonly left?: boolean }
   | { readonly name: 'verified'; readonly link: number; readonly id: number; readonly identity: Identity | Fault }
   /** What the link's user may do has been worked out anew. */
   | { readonly name: 'judged'; readonly link: number; readonly identity: Identity }
@@ -85,8 +86,9 @@ export class Home<S, F, W, Q, E> {
     if (this.#ports.has(link)) this.#tell({ name: 'frame', link, frame: this.#shell.decode(text) })
   }
 
-  detach(link: number): void {
-    if (this.#ports.delete(link)) this.#tell({ name: 'closed', link })
+  /** @param left whether its peer has said that it will not come back */
+  detach(link: number, left = false): void {
+    if (this.#ports.delete(link)) this.#tell({ name: 'closed', link, left })
   }
 
   /** What a link's user may do has changed. */

@@ -123,7 +123,7 @@ export class Queue {
       case 'opened':
         return this.#opened(event.link, event.state, nowMs)
       case 'closed':
-        this.#forget(event.link, nowMs)
+        this.#forget(event.link, nowMs, event.left)
         return []
       case 'frame':
         return this.#frame(event.link, event.frame, nowMs)
@@ -177,13 +177,15 @@ export class Queue {
     return []
   }
 
-  #forget(link: number, nowMs: number): void {
+  #forget(link: number, nowMs: number, left = false): void {
     this.#links.delete(link)
     this.#pulls.forget(link)
     for (const worker of this.#workersOf(link)) {
       worker.link = undefined
       worker.goneAt = nowMs
       if (worker.holding === 0) this.#workers.delete(worker.key)
+      // Nobody is waited for who will not come back, and nothing has happened to their jobs.
+      else if (left) this.#reconcile(worker, [])
     }
   }
 

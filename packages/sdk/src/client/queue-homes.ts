@@ -47,7 +47,7 @@ export class QueueHomes {
       attach: ({ send, close }, { identity }) =>
         queueHome.attach({ send, close }, { identity, greeted: false, workers: [] }),
       receive: (link, text) => queueHome.receive(link, text),
-      detach: (link) => queueHome.detach(link),
+      detach: (link, left) => queueHome.detach(link, left),
     }
     this.#homes.set(queue, { home, alarm })
     return home

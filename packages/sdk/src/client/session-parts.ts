@@ -60,8 +60,9 @@ export class SessionParts implements Parts {
       },
       {
         away: () => {
-          this.#election.leave()
+          // First: links are closed over the bus, which is closed then.
           this.#links.renew()
+          this.#election.leave()
         },
         back: () => {
           if (this.#election.away && this.#name !== '') void this.#election.join(this.#name)

@@ -87,8 +87,9 @@ export class TabParts implements Parts {
       },
       {
         away: () => {
-          if (!this.#alone) this.#election.leave()
+          // First: links are closed over the bus, which is closed then.
           this.#renew()
+          if (!this.#alone) this.#election.leave()
           this.#cursors?.leave()
         },
         back: () => {

@@ -263,8 +263,7 @@ function checkSubscribe({ from, resume }: SubscribeOptions): void {
 }
 
 function checkCursor(cursor: Cursor | undefined): void {
-  if (cursor !== undefined && !parseCursor(cursor))
-    throw new MessError('bad_cursor', 'The cursor is not one that Messkit made')
+  if (cursor !== undefined && !parseCursor(cursor)) throw new MessError('bad_cursor', 'Not a cursor that Messkit made')
 }
 
 /** Ends the waiting, never the message. */

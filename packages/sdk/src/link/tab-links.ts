@@ -4,7 +4,10 @@ import type { Link, LinkEvents, OpenLink } from './link.ts'
 import type { TabBus } from './tabs.ts'
 
 /** What a tab needs of a topic's home, or of what stands for it. */
-export type Home = Pick<TopicHome, 'attach' | 'receive' | 'detach'>
+export interface Home extends Pick<TopicHome, 'attach' | 'receive'> {
+  /** @param left the link was closed from the other side, and was not lost */
+  detach(link: number, left?: boolean): void
+}
 
 /** A link of this tab: asked for (neither), through the leader (`peer`), or from here (`inner`). */
 interface Outgoing {
@@ -50,7 +53,7 @@ export class TabLinks {
       const { home, number = 0 } = this.#incoming.get(keyOf(from, link)) ?? {}
       home?.receive(number, text)
     })
-    bus.on('close', ({ link }, from) => this.#end(keyOf(from, link)))
+    bus.on('close', ({ link }, from) => this.#end(keyOf(from, link), true))
   }
 
   /** Whether any link is open or asked for. */
@@ -143,10 +146,10 @@ export class TabLinks {
     )
   }
 
-  #end(key: string): void {
+  #end(key: string, left?: boolean): void {
     const incoming = this.#incoming.get(key)
     this.#incoming.delete(key)
-    incoming?.home?.detach(incoming.number)
+    incoming?.home?.detach(incoming.number, left)
   }
 }
 
