@@ -116,6 +116,7 @@ const GROUPS = [
       jobLosses: { over: 'the job is dead' },
       jobAttempts: { what: 'Attempts that can be asked for.', over: '`bad_params`' },
       jobErrorChars: { what: 'What is kept of an error.', over: '`bad_params`' },
+      workerHandlers: { over: '`bad_option`' },
       laneJobs: {
         what: 'Jobs of one lane that a queue keeps at hand, and of one page.',
         over: 'the rest is read when it is needed',
