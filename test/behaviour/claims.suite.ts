@@ -60,6 +60,20 @@ export function claimsSuite(name: string, stores: QueueStores): void {
       expect(await second).toMatchObject({ messages: ['later'] })
     })
 
+    promise('that wait are answered by a home that has lost its memory since', async (stage) => {
+      const [client, other] = [await stage.connect(), await stage.connect()]
+      const waiting = client.claim(1, { wait: true })
+      await client.counts()
+      await stage.hibernate()
+
+      await other.enqueue(['a', 'b'])
+      expect(await waiting).toMatchObject({ messages: ['a'] })
+      await stage.hibernate()
+
+      // It was answered, and waits no more.
+      expect(await other.counts()).toMatchObject({ ready: 1, active: 1 })
+    })
+
     promise('are settled on any link of the same user, by who names the same worker', async (stage) => {
       const client = await stage.connect()
       await client.enqueue(['a', 'b', 'c', 'd'])

@@ -1,6 +1,7 @@
 import { encodeRequest, type Frame } from '../../../packages/sdk/src/protocol/codec.ts'
 import type { PublishResult } from '../../../packages/sdk/src/protocol/frames/publish.ts'
 import type {
+  ClaimResult,
   JobOptions,
   JobsParams,
   Lease,
@@ -146,10 +147,13 @@ export class SimWorker extends Actor {
   readonly name: string
   readonly #tasks = new Map<string, Task>()
   #frozenUntil = 0
+  /** It asks for jobs, and is not pushed to. */
+  readonly #pulls: boolean
 
-  constructor(world: QueueWorld, name: string) {
+  constructor(world: QueueWorld, name: string, pulls: boolean) {
     super(world)
     this.name = `worker-${name}`
+    this.#pulls = pulls
   }
 
   /** The process is gone with all it had. */
@@ -167,12 +171,38 @@ export class SimWorker extends Actor {
   }
 
   protected override greet(): void {
+    if (this.#pulls) this.#claim()
+    else this.#work()
+    for (const task of this.#tasks.values()) if (task.outcome) this.#say(task)
+  }
+
+  /** Again and again, as long as the link lives. */
+  #claim(): void {
+    const { clock, random, swarm } = this.world
+    const { wire } = this
+    const again = (): void => {
+      if (this.wire === wire && this.connected && !this.stopped) this.#claim()
+    }
+    const count = swarm.capacity - this.#tasks.size
+    if (count <= 0) {
+      clock.in(100 + random.next() * 500, again)
+      return
+    }
+    const asked = { worker: this.name, count, leaseMs: swarm.leaseMs, wait: random.chance(0.5) }
+    this.ask('claim', asked, (result) => {
+      const { token, jobs } = result as ClaimResult
+      if (jobs.length > 0) this.world.count('pulled')
+      for (const [id] of jobs) this.#begin({ id, token: token as number, outcome: undefined, abandoned: false })
+      clock.in(100 + random.next() * 500, again)
+    })
+  }
+
+  #work(): void {
     const { capacity, leaseMs } = this.world.swarm
     const holding = [...this.#tasks.values()].map(({ id, token }): Lease => [id, token])
     this.ask('work', { worker: this.name, capacity, leaseMs, holding }, (result) => {
       for (const lease of (result as WorkResult).lost) this.#lose(lease)
     })
-    for (const task of this.#tasks.values()) if (task.outcome) this.#say(task)
   }
 
   protected override told({ method, params }: Frame): void {
@@ -195,6 +225,9 @@ export class SimWorker extends Actor {
   #begin(task: Task): void {
     const { clock, random, swarm } = this.world
     this.#tasks.set(`${task.id} ${task.token}`, task)
+    // Nobody tells it that a lease has ended.
+    if (this.#pulls)
+      this.world.clock.in(4 * this.world.swarm.leaseMs, () => this.#tasks.delete(`${task.id} ${task.token}`))
     if (this.world.chance(swarm.silent)) {
       this.world.fault('handler never ends')
       return
@@ -227,11 +260,15 @@ export class SimWorker extends Actor {
   /** Until it is answered it is said again on every link. */
   #say(task: Task): void {
     if (!this.connected) return
-    this.ask('settle', task.outcome as object, () => this.#tasks.delete(`${task.id} ${task.token}`))
+    this.ask('settle', { ...task.outcome, ...this.#named }, () => this.#tasks.delete(`${task.id} ${task.token}`))
+  }
+
+  get #named(): object {
+    return this.#pulls ? { worker: this.name } : {}
   }
 
   #settle(params: Omit<SettleParams, 'queue'>): void {
-    if (this.connected && !this.stopped) this.ask('settle', params, () => {})
+    if (this.connected && !this.stopped) this.ask('settle', { ...params, ...this.#named }, () => {})
   }
 
   pause(paused: boolean): void {

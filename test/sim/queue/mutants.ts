@@ -46,4 +46,8 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'if (job.lane < CLAIMABLE) this.#lane(job).add(job)\n  }\n\n  #touch',
     '}\n\n  #touch',
   ]),
+  mutant('a claim whose leases end by the grace of a worker that is gone', 'queue.ts', [
+    'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',
+    'for (const { claim } of this.#jobs.held) this.#holder',
+  ]),
 ]

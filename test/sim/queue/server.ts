@@ -3,7 +3,13 @@ import { ALL_RIGHTS } from '../../../packages/sdk/src/broker/machine.ts'
 import { QueueHome } from '../../../packages/sdk/src/broker/queue-home.ts'
 import type { QueueLinkState } from '../../../packages/sdk/src/broker/queue-machine.ts'
 import { type Frame, parseFrame } from '../../../packages/sdk/src/protocol/codec.ts'
-import type { JobsParams, Lease, QueueParams, SettleParams } from '../../../packages/sdk/src/protocol/frames/queue.ts'
+import type {
+  ClaimResult,
+  JobsParams,
+  Lease,
+  QueueParams,
+  SettleParams,
+} from '../../../packages/sdk/src/protocol/frames/queue.ts'
 import { decodeQueueRequest } from '../../../packages/sdk/src/protocol/requests.ts'
 import { QueueDisk } from './disk.ts'
 import { Truth } from './truth.ts'
@@ -37,6 +43,8 @@ export class Wire {
   worker: string | undefined
   /** What was asked to be settled, by request. */
   readonly asked = new Map<number, { params: Omit<SettleParams, 'queue'>; at: number }>()
+  /** Who asked for jobs, by request. */
+  readonly claims = new Map<number, string>()
 
   constructor(world: QueueWorld, client: Client) {
     this.#world = world
@@ -164,6 +172,7 @@ export class QueueServer {
       wire.worker = worker
       this.truth.holding(worker, holding)
     }
+    if (method === 'claim') wire.claims.set(id as number, (params as QueueParams<'claim'>).worker)
     if (method === 'settle') wire.asked.set(id as number, { params: params as SettleParams, at: this.nowMs })
     this.#home.receive(wire.link as number, text)
   }
@@ -176,6 +185,14 @@ export class QueueServer {
       jobs.forEach(([job], i) => {
         this.truth.claimed(worker, job, { job: messages[i] as string, token, untilMs, at })
       })
+    }
+    const puller = typeof id === 'number' ? wire.claims.get(id) : undefined
+    if (puller !== undefined && result) {
+      wire.claims.delete(id as number)
+      const { token = 0, untilMs = 0, jobs, messages } = result as ClaimResult
+      const at = untilMs - this.#world.swarm.leaseMs
+      for (const [i, [job]] of jobs.entries())
+        this.truth.claimed(puller, job, { job: messages[i] as string, token, untilMs, at })
     }
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined
     if (asked && result) {

@@ -26,6 +26,8 @@ export interface QueueSwarm {
   readonly snoozing: number
   readonly extending: number
   readonly silent: number
+  /** Of workers, who ask for jobs and are not pushed to. */
+  readonly pulling: number
   readonly lostAlarms: number
   readonly limits: Partial<Record<keyof typeof LIMITS, number>>
 }
@@ -84,6 +86,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     snoozing: share(0.3, 0.2),
     extending: share(0.3, 0.5),
     silent: share(0.3, 0.2),
+    pulling: share(0.4, 1),
     lostAlarms: share(0.3, 0.7),
     limits: {
       laneJobs: random.pick([1, 2, 5, 1_000]),

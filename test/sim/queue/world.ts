@@ -23,6 +23,7 @@ export const QUEUE_KINDS = [
   'handler never ends',
   'handler slower than its lease',
   'repeat',
+  'pulled',
   'stale done',
   'stale back',
   'accepted done',
@@ -94,7 +95,7 @@ class Core implements QueueWorld {
   }
 
   #hire(): SimWorker {
-    return new SimWorker(this, `${++this.#workerCount}`)
+    return new SimWorker(this, `${++this.#workerCount}`, this.random.chance(this.swarm.pulling))
   }
 
   chance(probability: number): boolean {

@@ -17,7 +17,7 @@ const LIMIT_BYTES = 16_384
 /** What the platform adds to the texts. */
 const FRAME_BYTES = 96
 
-/** What the rest may come to, beside the visitor: the longest subscription or worker, what is said about a user's rights, and a place. */
+/** What the rest may come to, beside the visitor: subscriptions, or workers and claims, what is said about a user's rights, and a place. */
 const SUBSCRIPTION_CHARS = JSON.stringify({
   id: 0xffff_ffff,
   next: Number.MAX_SAFE_INTEGER,
@@ -25,13 +25,15 @@ const SUBSCRIPTION_CHARS = JSON.stringify({
   credit: { through: Number.MAX_SAFE_INTEGER },
   at: Number.MAX_SAFE_INTEGER,
 }).length
-const WORKER_CHARS = JSON.stringify({
-  name: 'x'.repeat(LIMITS.publisherChars),
-  capacity: LIMITS.workerJobs,
-  leaseMs: LIMITS.leaseMs,
-}).length
+const WORKER = { name: 'x'.repeat(LIMITS.publisherChars), capacity: LIMITS.workerJobs, leaseMs: LIMITS.leaseMs }
+const WORKER_CHARS = JSON.stringify(WORKER).length
+const PULL_CHARS = JSON.stringify({ ...WORKER, id: Number.MAX_SAFE_INTEGER }).length
 const REST_CHARS =
-  Math.max(LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1), LIMITS.workersPerLink * (WORKER_CHARS + 1)) + 1_024
+  1_024 +
+  Math.max(
+    LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1),
+    LIMITS.workersPerLink * (WORKER_CHARS + 1) + LIMITS.readsPerLink * (PULL_CHARS + 1),
+  )
 
 /** Whether a link of theirs can be remembered, whatever they subscribe or work on: asked before they come in, for it would be too late after that. */
 export function fitsAttachment(visitor: Visitor): boolean {
@@ -43,7 +45,7 @@ export function fitsAttachment(visitor: Visitor): boolean {
 export function writeAttachment(socket: WebSocket, state: object, visitor: Visitor): void {
   const texts = [plain(state), plain(visitor)] as const
   const bytes = texts[0].length + texts[1].length
-  // Our own mistake if it fails: who comes in was measured, and subscriptions and workers of a link are bounded.
+  // Our own mistake if it fails: who comes in was measured, and subscriptions, workers and claims of a link are bounded.
   if (bytes > LIMIT_BYTES - FRAME_BYTES) throw new RangeError(`a link's state has ${bytes} bytes`)
   socket.serializeAttachment([VERSION, ...texts] satisfies Attachment)
 }

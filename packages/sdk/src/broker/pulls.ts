@@ -1,5 +1,6 @@
 import { LIMITS } from '../protocol/limits.ts'
 import type { Claim } from './jobs.ts'
+import type { PullState } from './queue-machine.ts'
 
 /**
  * Somebody who asks for jobs once, and has no link that could tell that they are gone: their leases end at their time, and by no grace. Such
@@ -41,6 +42,13 @@ export class Pulls {
 
   of(link: number): Pull[] {
     return [...this.#waiting].filter((pull) => pull.link === link)
+  }
+
+  /** Those of a link that wait, for a home that may forget everything else. */
+  stateOf(link: number): readonly PullState[] {
+    return this.of(link).flatMap(({ id, name, leaseMs, wait, capacity: count }) =>
+      wait ? [{ id, name, count, leaseMs }] : [],
+    )
   }
 
   forget(link: number): void {

@@ -29,6 +29,15 @@ export interface QueueLinkState {
   readonly identity: Identity
   readonly greeted: boolean
   readonly workers: readonly WorkerState[]
+  /** Claims that wait. */
+  readonly pulls?: readonly PullState[]
+}
+
+export interface PullState {
+  readonly id: number
+  readonly name: string
+  readonly count: number
+  readonly leaseMs: number
 }
 
 export interface WorkerState {

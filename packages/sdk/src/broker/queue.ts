@@ -18,7 +18,7 @@ import type { Identity, Rate } from './machine.ts'
 import { firstOversized } from './oversized.ts'
 import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
-import type { QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
+import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
 import { authorize } from './rights.ts'
 
@@ -165,15 +165,17 @@ export class Queue {
 
   // ---- links
 
-  #opened(link: number, { identity, greeted, workers }: QueueLinkState, nowMs: number): QueueEffect[] {
+  #opened(link: number, { identity, greeted, workers, pulls = [] }: QueueLinkState, nowMs: number): QueueEffect[] {
     const pages = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
     this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages })
     this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
-    if (workers.length > 0 && 'code' in authorize(identity, 'work'))
+    if (workers.length + pulls.length > 0 && 'code' in authorize(identity, 'work'))
       return this.#expel(link, null, fault('access_changed'), nowMs)
     for (const { name, capacity, leaseMs } of workers)
       Object.assign(this.#worker(identity, name, nowMs), { link, capacity, leaseMs })
+    for (const { id, name, count, leaseMs } of pulls)
+      this.#pull(link, identity, { id, name, count, leaseMs, wait: true })
     return []
   }
 
@@ -197,7 +199,9 @@ export class Queue {
     const known = this.#links.get(link)
     if (!known) return []
     const workers = this.#workersOf(link).map(({ name, capacity, leaseMs }) => ({ name, capacity, leaseMs }))
-    return [{ name: 'remember', link, state: { identity: known.identity, greeted: known.greeted, workers } }]
+    const pulls = this.#pulls.stateOf(link)
+    const { identity, greeted } = known
+    return [{ name: 'remember', link, state: { identity, greeted, workers, ...(pulls.length > 0 && { pulls }) } }]
   }
 
   #expel(link: number, id: number | null, reason: Fault, nowMs: number): QueueEffect[] {
@@ -413,7 +417,8 @@ export class Queue {
     const text = pull
       ? encodeClaimed(pull.id, held.length > 0 ? { ...facts, jobs } : NOTHING, bodies)
       : encodeJobs({ queue: this.#options.queue, worker: worker.name, ...facts, jobs }, bodies)
-    return [{ name: 'send', links: [worker.link], text }]
+    const said: QueueEffect = { name: 'send', links: [worker.link], text }
+    return pull?.wait ? [said, ...this.#remember(pull.link)] : [said]
   }
 
   #refill(lane: Lane): void {
@@ -453,10 +458,13 @@ export class Queue {
     if (this.#full(0)) return answerError(link, id, FULL)
     if (this.#pulls.of(link).length >= LIMITS.readsPerLink)
       return answerError(link, id, busy('more claims than readsPerLink wait', 1_000))
-    const { worker: name, count: capacity, leaseMs, wait = false } = params
-    const key = pullKey(identity.key, name)
-    this.#pulls.add({ id, key, name, link, leaseMs, wait, capacity, holding: 0, bytes: 0 })
-    return []
+    const { worker: name, count, leaseMs, wait = false } = params
+    this.#pull(link, identity, { id, name, count, leaseMs, wait })
+    return wait ? this.#remember(link) : []
+  }
+
+  #pull(link: number, { key: user }: Identity, { count: capacity, ...asked }: PullState & { wait: boolean }): void {
+    this.#pulls.add({ ...asked, key: pullKey(user, asked.name), link, capacity, holding: 0, bytes: 0 })
   }
 
   /** What it has never heard of, or has given up, goes back. @returns what it holds no more */
