@@ -15,6 +15,7 @@ const COMMANDS = {
   test: 'scripts/test.mjs',
   check: 'scripts/check.mjs',
   bench: 'bench/run.ts',
+  'bench:queues': 'bench/queues/run.ts',
   sim: 'test/sim/run.ts',
   proof: 'scripts/proof.mjs',
   faults: 'test/faults/run.ts',
