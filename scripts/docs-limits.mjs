@@ -115,6 +115,15 @@ const GROUPS = [
       workerGraceMs: { over: 'its jobs are given to others' },
       jobLosses: { over: 'the job is dead' },
       jobAttempts: { what: 'Attempts that can be asked for.', over: '`bad_params`' },
+      groupChars: { what: 'The name of a group of jobs.', over: '`bad_params`' },
+      groups: { over: 'nothing behind them is given out until one of them goes on' },
+      groupPlaces: { over: 'the rest is looked for when it is needed' },
+      groupJobs: {
+        what: 'Of each group, places that are known in any case.',
+        over: 'the rest is looked for when it is needed',
+      },
+      filterChars: { what: 'A text that jobs are searched for.', over: '`bad_params`' },
+      countedJobs: { over: 'jobs behind them count as not due yet' },
       jobErrorChars: { what: 'What is kept of an error.', over: '`bad_params`' },
       workerHandlers: { over: '`bad_option`' },
       laneJobs: {

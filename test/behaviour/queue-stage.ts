@@ -57,7 +57,7 @@ export class QueueStage {
         get: (places) => alive(store.get(places)),
         since: (id, lanes) => alive(store.since(id, lanes)),
         find: (...asked) => alive(store.find(...asked)),
-        count: (nowMs) => alive(store.count(nowMs)),
+        count: (...asked) => alive(store.count(...asked)),
       },
       decode: decodeQueueRequest,
       now: () => this.nowMs,

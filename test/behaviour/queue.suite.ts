@@ -3,6 +3,8 @@ import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import type { QueueStores } from '../../packages/sdk/src/store/queue-store.suite.ts'
 import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
+import { groupsSuite } from './queue-groups.suite.ts'
+import { manageSuite } from './queue-manage.suite.ts'
 import { ANA, QueueStage } from './queue-stage.ts'
 
 const TIMEOUT_MS = 30_000
@@ -661,6 +663,9 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(third.messages).toEqual([4, 5])
       })
     })
+
+    groupsSuite(promise)
+    manageSuite(promise)
 
     describe('rights', () => {
       const as = (...rights: (keyof typeof RIGHTS)[]) => ({

@@ -178,6 +178,66 @@ describe('a queue', () => {
     expect((await queue.list('scheduled')).jobs.map(({ data }) => data)).toEqual(['later', 'at'])
   })
 
+  it('handles the jobs of a group one after the other', async () => {
+    const { queue } = open()
+    await queue.enqueueMany(['a1', 'a2', 'a3'], { group: 'a' })
+    const { take, reaches } = collector()
+    let most = 0
+    let now = 0
+
+    const worker = queue.work(
+      async (job) => {
+        most = Math.max(most, ++now)
+        await Promise.resolve()
+        now--
+        take(job)
+      },
+      { concurrency: 10 },
+    )
+    const jobs = await reaches(3)
+    await worker.stop()
+
+    expect(jobs.map(({ data }) => data)).toEqual(['a1', 'a2', 'a3'])
+    expect(most).toBe(1)
+  })
+
+  it('finds jobs, and does something to many of them', async () => {
+    const { queue } = open()
+    await queue.enqueueMany([{ to: 'ana' }, { to: 'ben' }], { group: 'mail' })
+    await queue.enqueue({ to: 'ana' }, { delayMs: 60_000 })
+    await queue.enqueue({ to: 'cleo' }, { delayMs: 60_000 })
+
+    expect((await queue.search({ text: 'ana' })).map(({ id, state }) => [id, state])).toEqual([
+      [1, 'ready'],
+      [3, 'scheduled'],
+    ])
+    expect(await queue.search({ text: 'ana', limit: 1 })).toHaveLength(1)
+    expect((await queue.list('ready', { group: 'mail', limit: 1 })).jobs).toMatchObject([{ id: 1, group: 'mail' }])
+    expect(await queue.promote([4])).toBe(1)
+    expect(await queue.bulk.promote({ text: 'ana' })).toBe(1)
+    expect(await queue.counts()).toMatchObject({ ready: 4, scheduled: 0 })
+    expect(await queue.bulk.cancel({ group: 'mail' })).toBe(2)
+    expect(await queue.counts()).toMatchObject({ ready: 2 })
+  })
+
+  it('clears the dead', async () => {
+    const { queue } = open({ attempts: 1 })
+    await queue.enqueueMany(['a', 'b'])
+    const errors = collector()
+    const worker = queue.work(
+      () => {
+        throw new Error('no')
+      },
+      { onError: (_, job) => errors.take(job as never) },
+    )
+    await errors.reaches(2)
+    await worker.stop()
+
+    expect(await queue.bulk.redrive({ error: 'yes' })).toBe(0)
+    expect(await queue.clear()).toBe(2)
+    expect(await queue.counts()).toMatchObject({ dead: 0 })
+  })
+
   it('pauses and goes on', async () => {
     const { queue } = open()
     const { take, jobs, reaches } = collector()

@@ -1,5 +1,6 @@
 export {
   type BackoffOptions,
+  type BulkFilter,
   createQueue,
   type EnqueuedJob,
   type EnqueueOptions,
@@ -7,9 +8,14 @@ export {
   type JobCounts,
   type JobPage,
   type JobPlace,
+  type JobSearch,
+  type JobState,
   type JobView,
+  type PageOptions,
   type Queue,
   type QueueLimits,
   type QueueOptions,
+  queueNames,
+  work,
 } from './client/queue.ts'
 export type { Job, Worker, WorkOptions } from './client/worker.ts'

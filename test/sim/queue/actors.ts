@@ -94,12 +94,16 @@ export class Enqueuer extends Actor {
 
   add(job: string): void {
     const { random, swarm } = this.world
+    const group = random.chance(swarm.groupedJobs) ? random.pick(swarm.groups) : undefined
+    const priority = group?.priority ?? (random.chance(0.3) ? random.between(0, 9) : undefined)
     const options: JobOptions = {
       attempts: random.pick([1, 3, 100]),
       backoff: BACKOFF,
       ...(random.chance(swarm.delayedJobs) && { delayMs: random.between(1, 8_000) }),
-      ...(random.chance(0.3) && { priority: random.between(0, 9) }),
+      ...(priority !== undefined && { priority }),
+      ...(group && { group: group.most === 1 ? group.name : { id: group.name, concurrency: group.most } }),
     }
+    if (group) this.world.server.truth.grouped(job, { group, priority: priority ?? 4, options })
     this.#unacked.push({ sequence: ++this.#sequence, job, options })
     if (this.connected) this.#send(this.#unacked.slice(-1), this.#sequence - 1)
   }
@@ -279,6 +283,17 @@ export class SimWorker extends Actor {
 
   limit(limits: object): void {
     if (this.connected) this.ask('limit', limits, () => this.world.count('limited'))
+  }
+
+  bulk(action: string): void {
+    if (!this.connected) return
+    this.ask('bulk', { action }, (result) => {
+      if ((result as { count: number }).count > 0) this.world.count('done to many')
+    })
+  }
+
+  counts(): void {
+    if (this.connected) this.ask('counts', {}, () => {})
   }
 
   redrive(): void {

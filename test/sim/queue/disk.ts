@@ -46,7 +46,7 @@ export class QueueDisk {
       get: (places) => read(() => this.#seen.get(places)),
       since: (id, lanes) => read(() => this.#seen.since(id, lanes)),
       find: (ids) => read(() => this.#seen.find(ids)),
-      count: (nowMs) => read(() => this.#seen.count(nowMs)),
+      count: (...asked) => read(() => this.#seen.count(...asked)),
       commit: (commit) => this.#commit(life, commit),
       durable: () => this.#flush(life),
     }
@@ -67,6 +67,8 @@ export class QueueDisk {
   }
 
   #commit(life: number, commit: QueueCommit): void | Promise<void> {
+    for (const { from, to } of commit.move)
+      if (from.lane === LANES.dead && to.lane < LANES.dead) this.#world.server.truth.redriven(from.id)
     const fails = this.#world.chance(this.#world.swarm.commitFailure)
     if (this.#world.crashing()) {
       // The machine is gone between the commit and its answer.

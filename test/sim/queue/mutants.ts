@@ -18,8 +18,8 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'const held = this.#held.get(id)\n    return token > 0 ? held : undefined',
   ]),
   mutant('a late ack that counts although somebody else has the job', 'jobs.ts', [
-    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#lane(job).shift()\n    this.#lost.delete(job.id)",
-    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#lane(job).shift()",
+    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#take(job)\n    this.#lost.delete(job.id)",
+    "lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {\n    this.#take(job)",
   ]),
   mutant('leases forgotten by a home that wakes', 'queue-facts.ts', [
     'if (job.turn !== turn) continue',
@@ -42,9 +42,20 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'marks: marksOf(this.#publishers, this.#changed)',
     'marks: marksOf(this.#publishers, [])',
   ]),
-  mutant('a retry that is dropped', 'jobs.ts', [
-    'if (job.lane < CLAIMABLE) this.#lane(job).add(job)\n  }\n\n  #touch',
-    '}\n\n  #touch',
+  mutant('a retry that is dropped', 'jobs.ts', ['if (job.lane < CLAIMABLE) this.#queue(job)', '']),
+  mutant('a group of which any number is held', 'groups.ts', ['group.held++\n', '']),
+  mutant('a group that goes on while one of it is tried again', 'jobs.ts', [
+    'if (isStrict(job)) this.#waitInPlace(job, untilMs)',
+    'if (job.turn < 0) this.#waitInPlace(job, untilMs)',
+  ]),
+  mutant('a group of which nothing is held after a home woke', 'jobs.ts', ['this.#groups.began(held.job)\n', '']),
+  mutant('a job of a group that comes back behind the others', 'jobs.ts', [
+    'if (groupOf(job) === undefined || !this.#groups.park(job)) this.#lane(job).add(job)',
+    'this.#lane(job).add(job)',
+  ]),
+  mutant('a long backlog of a group that is passed by what came later', 'groups.ts', [
+    'line.gap ? isBehind(job, line.gap.from) : ',
+    '',
   ]),
   mutant('a claim whose leases end by the grace of a worker that is gone', 'queue.ts', [
     'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',

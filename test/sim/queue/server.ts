@@ -1,10 +1,12 @@
 import type { Port } from '../../../packages/sdk/src/broker/home.ts'
+import { LANES } from '../../../packages/sdk/src/broker/job.ts'
 import { ALL_RIGHTS } from '../../../packages/sdk/src/broker/machine.ts'
 import { QueueHome } from '../../../packages/sdk/src/broker/queue-home.ts'
 import type { QueueLinkState } from '../../../packages/sdk/src/broker/queue-machine.ts'
 import { type Frame, parseFrame } from '../../../packages/sdk/src/protocol/codec.ts'
 import type {
   ClaimResult,
+  CountsResult,
   JobsParams,
   Lease,
   QueueParams,
@@ -194,12 +196,29 @@ export class QueueServer {
       for (const [i, [job]] of jobs.entries())
         this.truth.claimed(puller, job, { job: messages[i] as string, token, untilMs, at })
     }
+    if (result && 'paused' in (result as object)) this.#compare(result as CountsResult)
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined
     if (asked && result) {
       wire.asked.delete(id as number)
       this.truth.settled(asked.params, (result as { stale: Lease[] }).stale, asked.at)
     }
     wire.toClient(frame)
+  }
+
+  /** What the home counts is what there is, whenever nothing is on its way. */
+  #compare({ ready, scheduled, retrying, active, dead }: CountsResult): void {
+    if (!this.#home || !this.disk.idle) return
+    this.#world.count('counted')
+    const rows = this.disk.rows()
+    const counted = [ready + scheduled + retrying + active, dead]
+    const there = [
+      rows.filter(({ lane }) => lane < LANES.dead).length,
+      rows.filter(({ lane }) => lane === LANES.dead).length,
+    ]
+    if (counted.join() !== there.join() || Math.min(ready, scheduled, retrying) < 0)
+      this.#world.broken ??= new Error(
+        `counted ${JSON.stringify({ ready, scheduled, retrying, active, dead })}, there are ${there}`,
+      )
   }
 
   /** The server learns that a link is gone. */

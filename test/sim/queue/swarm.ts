@@ -15,6 +15,9 @@ export interface QueueSwarm {
   readonly storeMs: number
   readonly delayMs: number
   readonly delayedJobs: number
+  readonly groups: readonly SimGroup[]
+  /** Share of the jobs that are of one. */
+  readonly groupedJobs: number
   readonly commitFailure: number
   /** Mean time between two of a kind, in ms. */
   readonly every: Partial<Record<Happening, number>>
@@ -32,6 +35,13 @@ export interface QueueSwarm {
   readonly limits: Partial<Record<keyof typeof LIMITS, number>>
 }
 
+export interface SimGroup {
+  readonly name: string
+  readonly most: number
+  /** Of all its jobs; without it, each has its own. */
+  readonly priority: number | undefined
+}
+
 export type Happening =
   | 'crash'
   | 'crashAtCommit'
@@ -43,6 +53,8 @@ export type Happening =
   | 'pause'
   | 'redrive'
   | 'limit'
+  | 'count'
+  | 'bulk'
 
 export function drawQueueSwarm(random: Random): QueueSwarm {
   const share = (probability: number, most: number): number => (random.chance(probability) ? random.next() * most : 0)
@@ -60,10 +72,19 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
   rarely('pause', 0.2, 3_000, 20_000)
   rarely('redrive', 0.3, 2_000, 15_000)
   rarely('limit', 0.2, 2_000, 15_000)
+  rarely('bulk', 0.3, 1_000, 8_000)
+  rarely('count', 0.5, 500, 5_000)
   const graceMs = random.pick([500, 3_000, 10_000])
   const delayMs = random.pick([0, 1, 20, 300])
   const storeMs = random.pick([1, 10, 200])
+  const groups = Array.from({ length: random.pick([0, 0, 1, 2, 5, 20]) }, (_, i) => ({
+    name: `group ${i}`,
+    most: random.pick([1, 1, 1, 2, 3]),
+    priority: random.chance(0.8) ? 4 : undefined,
+  }))
   return {
+    groups,
+    groupedJobs: groups.length === 0 ? 0 : random.pick([0.3, 0.9, 1]),
     enqueuers: random.between(1, 3),
     workers: random.between(1, 4),
     jobs: random.between(5, 60),
@@ -91,6 +112,9 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     limits: {
       laneJobs: random.pick([1, 2, 5, 1_000]),
       laneBytes: random.pick([10, 1_048_576]),
+      groupJobs: random.pick([1, 2, 8]),
+      groupPlaces: random.pick([0, 3, 100_000]),
+      groups: random.pick([1, 3, 60_000]),
       carriedJobs: random.pick([1, 5, 1_000]),
       carriedMarks: random.pick([0, 1, 32]),
       leasesPerQueue: random.pick([2, 50_000]),

@@ -1,11 +1,22 @@
-import type { Lease, SettleParams } from '../../../packages/sdk/src/protocol/frames/queue.ts'
+import type { JobOptions, Lease, SettleParams } from '../../../packages/sdk/src/protocol/frames/queue.ts'
+import type { GroupFacts } from '../../support/checker/history.ts'
+import type { SimGroup } from './swarm.ts'
 import type { QueueWorld } from './world.ts'
 
 interface Live {
   readonly job: string
+  readonly group: string | undefined
   readonly token: number
   readonly worker: string
   untilMs: number
+}
+
+interface GroupedJob {
+  readonly group: SimGroup
+  readonly priority: number
+  readonly options: JobOptions
+  /** As which of all it was begun first. */
+  begun: number
 }
 
 /**
@@ -35,6 +46,40 @@ export class Truth {
     if (this.#known.has(job)) return
     this.#known.add(job)
     this.#world.record({ e: 'enqueued', job })
+  }
+
+  readonly #groups = new Map<string, GroupedJob>()
+  readonly #redriven = new Set<number>()
+  #begunCount = 0
+
+  grouped(job: string, facts: Omit<GroupedJob, 'begun'>): void {
+    this.#groups.set(job, { ...facts, begun: 0 })
+  }
+
+  /** One that is dead is over, and begins anew. */
+  redriven(id: number): void {
+    this.#redriven.add(id)
+  }
+
+  #groupFacts(job: string, id: number): { group: GroupFacts } | undefined {
+    const facts = this.#groups.get(job)
+    if (!facts) return undefined
+    const { swarm } = this.#world
+    const { group, priority, options } = facts
+    facts.begun ||= ++this.#begunCount
+    const others = [...this.#live.values()].filter(
+      (live) =>
+        live.group === group.name && live.job !== job && !this.#ended.has(live) && !this.maybeDone.has(live.job),
+    )
+    const strict = group.most === 1 && !this.#redriven.has(id)
+    // Whether a delayed job is due is a matter of the clock, and so is the place of a clock that is put back.
+    const order = {
+      ...(strict && options.delayMs === undefined && { id }),
+      ...(strict && swarm.every.clockJump === undefined && { begun: facts.begun }),
+    }
+    this.#world.count('grouped')
+    if (strict) this.#world.count('strictly grouped')
+    return { group: { name: `${group.name} of ${priority}`, held: others.length + 1, most: group.most, order } }
   }
 
   /** Something happens at the home: leases whose time is over are over. */
@@ -71,8 +116,9 @@ export class Truth {
     const before = this.#live.get(job)
     if (before && this.#ended.has(before))
       this.#world.record({ e: 'settled', job, token: before.token, at, as: 'back', accepted: true })
-    this.#world.record({ e: 'claimed', job, token, at, deadline: at + untilMs - lease.at })
-    this.#live.set(job, { job, token, worker, untilMs })
+    const deadline = at + untilMs - lease.at
+    this.#world.record({ e: 'claimed', job, token, at, deadline, ...this.#groupFacts(job, id) })
+    this.#live.set(job, { job, group: this.#groups.get(job)?.group.name, token, worker, untilMs })
   }
 
   /** A worker says what it holds: everything else of it goes back. */

@@ -33,6 +33,10 @@ export const QUEUE_KINDS = [
   'limited',
   'redriven',
   'dead',
+  'counted',
+  'done to many',
+  'grouped',
+  'strictly grouped',
 ]
 
 export interface QueueWorld {
@@ -179,6 +183,12 @@ class Core implements QueueWorld {
           ...(random.chance(0.5) && { rate: { count: random.between(1, 5), periodMs: random.pick([500, 5_000]) } }),
         })
         return
+      case 'bulk':
+        worker.bulk(random.pick(['promote', 'retry', 'redrive']))
+        return
+      case 'count':
+        worker.counts()
+        return
       case 'redrive':
         worker.redrive()
     }
@@ -194,6 +204,7 @@ class Core implements QueueWorld {
       // Also what was paused or limited goes on.
       this.#workers[0]?.pause(false)
       this.#workers[0]?.limit({})
+      this.#workers[0]?.counts()
       clock.in(WATCHDOG_MS, watch)
     }
     watch()

@@ -85,6 +85,7 @@ export type JobEvent =
       readonly token: number
       readonly at: number
       readonly deadline: number
+      readonly group?: GroupFacts
     }
   | {
       readonly e: 'extended'
@@ -104,6 +105,16 @@ export type JobEvent =
       readonly accepted: boolean
     }
   | { readonly e: 'dead'; readonly job: string }
+
+/** Of a job that is one of a group. */
+export interface GroupFacts {
+  readonly name: string
+  /** How many of it are held now, this one included, and how many may be. */
+  readonly held: number
+  readonly most: number
+  /** Of groups that are strict: with a higher one begun, none of a lower one is begun any more. By what, in each kind of order there is. */
+  readonly order: { readonly [by: string]: number }
+}
 
 /** One reading of what is stored at the end. */
 export interface FinalLog {

@@ -25,6 +25,8 @@ export const INVARIANTS = {
   'stale lease accepted': { number: 'V12', promise: 'G9' },
   'job ran after it was done': { number: 'V12', promise: 'G9' },
   'job lost': { number: 'V12', promise: 'G9' },
+  'more of a group held than it allows': { number: 'V12', promise: 'G9' },
+  'group out of order': { number: 'V12', promise: 'G9' },
   'bound exceeded': { number: 'V13', promise: 'G10' },
   'served after the right was gone': { number: 'V14', promise: 'G8' },
   'stored without the right to': { number: 'V14', promise: 'G8' },

@@ -1,4 +1,4 @@
-import type { JobEvent } from './history.ts'
+import type { GroupFacts, JobEvent } from './history.ts'
 import type { Verdict } from './verdict.ts'
 
 interface Job {
@@ -13,6 +13,8 @@ interface Job {
 export class Leases {
   readonly #verdict: Verdict
   readonly #jobs = new Map<string, Job>()
+  /** The highest that was begun, by group and kind of order. */
+  readonly #begun = new Map<string, number>()
 
   constructor(verdict: Verdict) {
     this.#verdict = verdict
@@ -33,7 +35,7 @@ export class Leases {
     else this.#used(job, event)
   }
 
-  #claimed(job: Job, { job: name, token, at, deadline }: Extract<JobEvent, { e: 'claimed' }>): void {
+  #claimed(job: Job, { job: name, token, at, deadline, group }: Extract<JobEvent, { e: 'claimed' }>): void {
     const verdict = this.#verdict
     if (verdict.failed('job ran after it was done', job.end === undefined))
       verdict.violated('job ran after it was done', `${name} was claimed by ${token}, and is ${job.end}`)
@@ -42,6 +44,19 @@ export class Leases {
     if (verdict.failed('two live leases', at >= job.leasedUntil))
       verdict.violated('two live leases', `${name} by ${token} at ${at}, ${job.token} has it until ${job.leasedUntil}`)
     Object.assign(job, { token, leasedUntil: deadline, settled: false })
+    if (group) this.#grouped(name, group)
+  }
+
+  #grouped(job: string, { name, held, most, order }: GroupFacts): void {
+    const verdict = this.#verdict
+    if (verdict.failed('more of a group held than it allows', held <= most))
+      verdict.violated('more of a group held than it allows', `${job} of ${name}: ${held} of ${most}`)
+    for (const [by, place] of Object.entries(order)) {
+      const highest = this.#begun.get(`${by} ${name}`) ?? place
+      if (verdict.failed('group out of order', place >= highest))
+        verdict.violated('group out of order', `${job} of ${name}: ${by} ${place} after ${highest}`)
+      this.#begun.set(`${by} ${name}`, Math.max(place, highest))
+    }
   }
 
   #used(job: Job, event: Extract<JobEvent, { e: 'extended' | 'settled' }>): void {

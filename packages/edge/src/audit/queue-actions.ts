@@ -14,6 +14,8 @@ const ACTIONS: Readonly<Record<QueueMethod, readonly Action[]>> = {
   list: ['view', 'peek'],
   redrive: ['change'],
   cancel: ['change'],
+  promote: ['change'],
+  bulk: ['change'],
   pause: ['change'],
   limit: ['change'],
 }

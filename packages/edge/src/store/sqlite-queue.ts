@@ -114,14 +114,11 @@ export class SqliteQueueStore implements QueueStore {
     ]
   }
 
-  count(nowMs: number): readonly LaneCount[] {
-    const single = this.#sql.exec(COUNT, nowMs).toArray() as unknown as LaneCount[]
+  count(nowMs: number, lanes: readonly number[], most: number): readonly LaneCount[] {
     const together = this.#segments.count()
-    const lanes = new Set([...single.map(({ lane }) => lane), ...together.keys()])
-    return [...lanes].map((lane) => {
-      const { total = 0, due = 0 } = single.find((one) => one.lane === lane) ?? {}
-      const more = together.get(lane) ?? 0
-      return { lane, total: total + more, due: due + more }
+    return lanes.map((lane) => {
+      const single = this.#sql.exec(COUNT, lane, nowMs, most).one().due as number
+      return { lane, due: Math.min(most, single + (together.get(lane) ?? 0)) }
     })
   }
 
@@ -199,7 +196,7 @@ const LOOK_UP = `select job.* from json_each(?) one cross join json_each(?) lane
   on lane = lanes.value and due = 0 and job.id = one.value`
 const READ_THROUGH = 'select * from job where lane >= ? and id in (select value from json_each(?))'
 const SINCE = 'select * from job where lane = ? and due = 0 and id >= ?'
-const COUNT = 'select lane, count(*) as total, coalesce(sum(due <= ?), 0) as due from job group by lane'
+const COUNT = 'select count(*) as due from (select 1 from job where lane = ? and due <= ? limit ?)'
 
 const upTo = (lanes: number): number[] => Array.from({ length: lanes }, (_, lane) => lane)
 

@@ -34,6 +34,8 @@ export interface Job {
   token: number
   leasedTurn: number
   error: string | undefined
+  /** It stays where it is, and is not to be begun before: so it holds back its group, also after a restart. */
+  until: number
   /** Its row must be written, and whether it is over. */
   dirty: boolean
   gone: boolean
@@ -48,7 +50,8 @@ type Head = readonly [
   attempt: number,
   losses: number,
   token: number,
-  error?: string,
+  error?: string | null,
+  until?: number,
 ]
 
 export interface NewJob {
@@ -83,23 +86,25 @@ export function newJob({ id, lane, due, at, by, sequence, options, optionsText, 
     token: 0,
     leasedTurn: -1,
     error: undefined,
+    until: 0,
     dirty: false,
     gone: false,
   }
 }
 
 export function jobOf({ lane, due, id, head, body }: JobRow): Job {
-  const [at, by, sequence, options, turn, attempt, losses, token, error] = JSON.parse(head) as Head
+  const [at, by, sequence, options, turn, attempt, losses, token, error, until = 0] = JSON.parse(head) as Head
   const stored = { lane, due, id }
-  const known = { at, by, sequence, options, turn, attempt, losses, token, error }
+  const known = { at, by, sequence, options, turn, attempt, losses, token, error: error ?? undefined, until }
   return { id, lane, due, stored, head, body, ...known, leasedTurn: -1, dirty: false, gone: false }
 }
 
 /** The head as it is to be written now. */
 export function rewrite(job: Job): void {
-  const { at, by, sequence, options, turn, attempt, losses, token, error } = job
+  const { at, by, sequence, options, turn, attempt, losses, token, error, until } = job
   const head: Head = [at, by, sequence, options, turn, attempt, losses, token]
-  job.head = JSON.stringify(error === undefined ? head : [...head, error])
+  if (until > 0) job.head = JSON.stringify([...head, error ?? null, until])
+  else job.head = JSON.stringify(error === undefined ? head : [...head, error])
 }
 
 const PRIORITY = 4
@@ -108,6 +113,16 @@ const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, max
 
 /** The lane of a kind for a job's priority; 9 goes first. */
 export const laneOf = (kind: number, { priority = PRIORITY }: JobOptions): number => kind + WIDTH - 1 - priority
+
+/** The group that it is one of, if any. */
+export const groupOf = ({ options: { group } }: Job): string | undefined =>
+  typeof group === 'object' ? group.id : group
+
+/** How many of its group may be held at a time. */
+export const mostOf = ({ options: { group } }: Job): number => (typeof group === 'object' ? group.concurrency : 1)
+
+/** Whether nothing of its group may be begun until it is over. */
+export const isStrict = (job: Job): boolean => groupOf(job) !== undefined && mostOf(job) === 1
 
 /** Which delivery the next one is, from 1. */
 export const deliveryOf = ({ attempt, losses }: Job): number => attempt + losses + 1

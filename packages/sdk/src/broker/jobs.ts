@@ -5,12 +5,16 @@ import type { JobOptions } from '../protocol/frames/queue.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { EnqueueRequest } from '../protocol/queue-requests.ts'
 import type { JobRow, Place, QueueCommit } from '../store/queue-store.ts'
+import type { Snapshot } from './filter.ts'
+import { Groups, type Need } from './groups.ts'
 import {
   backoffMs,
   CLAIMABLE,
   chanceOf,
+  groupOf,
   isExpired,
   isSpent,
+  isStrict,
   type Job,
   jobOf,
   LANES,
@@ -26,6 +30,7 @@ import { Publishers } from './publishers.ts'
 import { type Carried, leaseFact, marksOf, type QueueLimits, type Recovered, STATE, writeMarks } from './queue-facts.ts'
 import { Rates } from './rates.ts'
 import type { Allowed } from './rights.ts'
+import { Tally } from './tally.ts'
 
 /** The right to one job until a time. Its token is its claim's. */
 export interface Held {
@@ -76,11 +81,20 @@ export class Jobs {
 
   readonly #lanes = Array.from({ length: CLAIMABLE }, (_, number) => new Lane(number))
   readonly #held = new Map<number, Held>()
+  readonly #groups = new Groups({ resolve: (row) => this.resolve(row), isHeld: (id) => this.#held.has(id) })
   /** Jobs whose lease was lost and that nobody has claimed since: their workers may still say that they are done. */
   readonly #lost = new Map<number, Held>()
   /** While the store is asked for jobs: what has happened to any of them meanwhile. */
   readonly #touched = new Map<number, Job>()
   reading = 0
+
+  /** Rows by lane, as decided; and those of them that are held. */
+  readonly #rows = new Tally()
+  readonly #heldRows = new Tally()
+  /** Jobs that were given back, by the slot in which they are still written down, so that a home which wakes would take them for held. */
+  readonly #back = new Map<number, { readonly slot: number; readonly lane: number }>()
+  readonly #backRows = new Tally()
+  readonly #backBySlot = new Map<number, number[]>()
 
   readonly #freeSlots: number[]
   #slotCount: number
@@ -106,11 +120,16 @@ export class Jobs {
     this.#slotCount = slots
     const used = new Set(claims.map(({ slot }) => slot))
     this.#freeSlots = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !used.has(slot))
+    recovered.rows.forEach((count, lane) => {
+      this.#rows.add(lane, count)
+    })
     for (const claim of claims) {
       for (const held of claim.held.values()) {
         // A clock that was put right must not make a lease last for years.
         held.untilMs = Math.min(held.untilMs, nowMs + LIMITS.leaseMs)
         this.#held.set(held.job.id, held)
+        this.#groups.began(held.job)
+        this.#heldRows.add(held.job.lane, 1)
         this.#nextDeadline = Math.min(this.#nextDeadline, held.untilMs)
       }
     }
@@ -210,19 +229,29 @@ export class Jobs {
     const job = newJob(facts)
     this.#putBytes += body.length
     this.#touch(job)
-    this.#lane(job).add(job)
+    this.#queue(job)
   }
 
   // ---- claiming
 
-  /** The job that comes next, or the lane that the store has to be asked for first. */
-  peek(nowMs: number): Job | Lane | undefined {
+  /** The job that comes next, or what the store has to be asked for first. */
+  peek(nowMs: number): Job | Need | undefined {
+    this.#groups.wake(nowMs)
     for (let priority = 0; priority < WIDTH; priority++) {
+      const next = this.#groups.next(priority) ?? this.#first(priority, nowMs)
+      if (next) return next
+    }
+    return undefined
+  }
+
+  /** Goes along the lanes of a priority in the order of time, and parks what its group holds back. */
+  #first(priority: number, nowMs: number): Job | Need | undefined {
+    for (;;) {
       let best: Job | undefined
       let bestAt = Number.POSITIVE_INFINITY
       for (let number = priority; number < CLAIMABLE; number += WIDTH) {
         const lane = this.#lanes[number] as Lane
-        if (lane.blank) return lane
+        if (lane.blank) return this.#refill(lane)
         const job = lane.head
         if (!job || job.due > nowMs) continue
         const at = number < WIDTH ? job.at : job.due
@@ -231,9 +260,20 @@ export class Jobs {
           bestAt = at
         }
       }
-      if (best) return best
+      // Only the first of all is passed by: what is parked is taken before what is not.
+      if (!best || !this.#groups.blocks(best, nowMs)) return best
+      if (!this.#groups.park(best)) return undefined
+      this.#lane(best).shift()
     }
-    return undefined
+  }
+
+  #refill({ number, horizon }: Lane): Need {
+    const lane = this.#lanes[number] as Lane
+    const bounds = { maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes }
+    return {
+      query: { what: 'page', lane: number, after: horizon, bounds },
+      use: (rows) => this.#refilled(lane, rows),
+    }
   }
 
   /** When the first job that is not due yet will be. */
@@ -242,6 +282,11 @@ export class Jobs {
     for (let number: number = LANES.scheduled; number < CLAIMABLE; number++)
       at = Math.min(at, this.#lanes[number]?.head?.due ?? at)
     return at
+  }
+
+  /** When a group goes on that waits for one of its jobs. */
+  get groupAt(): number {
+    return this.#groups.wakeAt
   }
 
   claim(worker: string, leaseMs: number): Claim {
@@ -255,7 +300,7 @@ export class Jobs {
   /** @returns whether the time of the job that {@link peek} told is over; then it is dead */
   expire(job: Job, nowMs: number): boolean {
     if (!isExpired(job, nowMs)) return false
-    this.#lane(job).shift()
+    this.#take(job)
     this.#lost.delete(job.id)
     this.#bury(job, 'expired', nowMs)
     return true
@@ -263,15 +308,18 @@ export class Jobs {
 
   /** Gives away the job that {@link peek} told. */
   lease(_: Allowed<'work'>, job: Job, claim: Claim, nowMs: number): void {
-    this.#lane(job).shift()
+    this.#take(job)
     this.#lost.delete(job.id)
     // What was written down for its lease before must not count after a restart.
-    if (job.leasedTurn === job.turn) {
+    if (this.#notBack(job.id) || job.leasedTurn === job.turn) {
       job.turn++
       this.#touch(job)
     }
     job.leasedTurn = job.turn
     job.token = claim.token
+    job.until = 0
+    this.#groups.began(job)
+    this.#heldRows.add(job.lane, 1)
     const { rate } = this.#limits
     if (rate) this.#rates.spend(ALL, rate, { count: 1, nowMs })
     const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs }
@@ -301,7 +349,8 @@ export class Jobs {
     if (this.#held.get(job.id) === held) this.#drop(held)
     else {
       this.#lost.delete(job.id)
-      this.#lane(job).remove(job)
+      this.#unqueue(job)
+      if (!this.#notBack(job.id)) this.#mustCarry = true
     }
     this.#end(job)
   }
@@ -317,24 +366,49 @@ export class Jobs {
     job.attempt++
     job.error = how.error
     if (how.dead || isSpent(job)) this.#bury(job, how.error, nowMs)
-    else
-      this.#move(
-        job,
-        LANES.retrying,
-        nowMs + (how.delayMs ?? backoffMs(job, chanceOf(how.chance, job.id + job.attempt * 65_537))),
-      )
+    else {
+      const chance = chanceOf(how.chance, job.id + job.attempt * 65_537)
+      this.#wait(job, LANES.retrying, nowMs + (how.delayMs ?? backoffMs(job, chance)))
+    }
   }
 
   snooze(_: Allowed<'work'>, held: Held, untilMs: number): void {
     this.#drop(held)
-    this.#move(held.job, LANES.scheduled, untilMs)
+    this.#wait(held.job, LANES.scheduled, untilMs)
+  }
+
+  /** One that holds its group back keeps its place, where whoever goes along the lane meets it before the others. */
+  #wait(job: Job, kind: number, untilMs: number): void {
+    if (isStrict(job)) this.#waitInPlace(job, untilMs)
+    else this.#move(job, kind, untilMs)
+  }
+
+  #waitInPlace(job: Job, untilMs: number): void {
+    job.until = untilMs
+    job.turn++
+    this.#recount(job)
+    this.#touch(job)
+    this.#putBack(job)
   }
 
   /** Back to where it was, as if nobody had taken it. */
   release(held: Held): void {
+    const { job, claim } = held
+    this.#back.set(job.id, { slot: claim.slot, lane: job.lane })
+    this.#backRows.add(job.lane, 1)
+    this.#backBySlot.set(claim.slot, [...(this.#backBySlot.get(claim.slot) ?? []), job.id])
     this.#drop(held)
-    this.#lane(held.job).add(held.job)
+    this.#putBack(held.job)
     if (this.reading > 0) this.#touched.set(held.job.id, held.job)
+  }
+
+  /** @returns whether it is still written down as held */
+  #notBack(id: number): boolean {
+    const back = this.#back.get(id)
+    if (!back) return false
+    this.#back.delete(id)
+    this.#backRows.add(back.lane, -1)
+    return true
   }
 
   extend(_: Allowed<'work'>, held: Held, untilMs: number): void {
@@ -372,6 +446,8 @@ export class Jobs {
   #drop({ job, claim }: Held): void {
     this.#held.delete(job.id)
     claim.held.delete(job.id)
+    this.#groups.ended(job)
+    this.#heldRows.add(job.lane, -1)
     if (claim.held.size > 0) return
     this.#freeSlots.push(claim.slot)
     this.#dirtyClaims.delete(claim)
@@ -388,11 +464,40 @@ export class Jobs {
   }
 
   #move(job: Job, kind: number, due: number): void {
+    this.#recount(job)
     job.lane = kind === LANES.dead ? LANES.dead : laneOf(kind, job.options)
     job.due = due
+    job.until = 0
     job.turn++
     this.#touch(job)
-    if (job.lane < CLAIMABLE) this.#lane(job).add(job)
+    if (job.lane < CLAIMABLE) this.#queue(job)
+  }
+
+  /** It changes, and was perhaps not held: what is counted must be written with it. */
+  #recount({ id }: Job): void {
+    this.#notBack(id)
+    this.#mustCarry = true
+  }
+
+  /** To where it is met by whoever goes along its lane. */
+  #queue(job: Job): void {
+    if (!this.#groups.covers(job)) this.#lane(job).add(job)
+  }
+
+  /** To where it was. Others of its group may have been passed by meanwhile, and come behind it. */
+  #putBack(job: Job): void {
+    if (groupOf(job) === undefined || !this.#groups.park(job)) this.#lane(job).add(job)
+  }
+
+  #take(job: Job): void {
+    const lane = this.#lane(job)
+    if (lane.head === job) lane.shift()
+    else this.#groups.remove(job)
+  }
+
+  #unqueue(job: Job): void {
+    this.#lane(job).remove(job)
+    this.#groups.remove(job)
   }
 
   #touch(job: Job): void {
@@ -420,13 +525,33 @@ export class Jobs {
   }
 
   /** A dead job waits again, with all its attempts. @returns whether it was dead */
-  redrive(_: Allowed<'change'>, row: JobRow): boolean {
+  redrive(_: Allowed<'change'>, row: JobRow, nowMs: number): boolean {
     const job = this.resolve(row)
     if (job.gone || job.lane !== LANES.dead) return false
     job.attempt = 0
     job.losses = 0
-    this.#move(job, LANES.ready, 0)
+    // One of a group comes in behind what has been begun of it, and not where it once was.
+    if (groupOf(job) === undefined) this.#move(job, LANES.ready, 0)
+    else this.#move(job, LANES.scheduled, nowMs)
     return true
+  }
+
+  /** What waits for its time, or for another attempt, waits no more. @returns whether it did */
+  promote(_: Allowed<'change'>, row: JobRow, nowMs: number): boolean {
+    const job = this.resolve(row)
+    // One that is due keeps its place: it may have been begun, and others of its group must not go before it.
+    const waits = job.due > nowMs || job.until > nowMs
+    if (job.gone || job.lane >= CLAIMABLE || this.#held.has(job.id) || !waits) return false
+    this.#unqueue(job)
+    this.#lost.delete(job.id)
+    if (job.until > 0) this.#waitInPlace(job, 0)
+    else this.#move(job, LANES.scheduled, nowMs)
+    return true
+  }
+
+  /** How far the queue has come. */
+  snapshot(nowMs: number): Snapshot {
+    return [this.#next - 1, this.#token, nowMs]
   }
 
   /** @returns whether there was something to cancel, and the lease that has ended with it */
@@ -435,8 +560,9 @@ export class Jobs {
     if (job.gone) return undefined
     const held = this.#held.get(job.id)
     if (held) this.#drop(held)
-    else if (job.lane < CLAIMABLE) this.#lane(job).remove(job)
+    else if (job.lane < CLAIMABLE) this.#unqueue(job)
     this.#lost.delete(job.id)
+    this.#recount(job)
     this.#end(job)
     return { held }
   }
@@ -449,9 +575,20 @@ export class Jobs {
       this.#touched.get(row.id) ??
       this.#held.get(row.id)?.job ??
       this.#lost.get(row.id)?.job ??
+      this.#groups.find(row.id) ??
       (row.lane < CLAIMABLE ? this.#lanes[row.lane]?.find(row) : undefined) ??
       jobOf(row)
     )
+  }
+
+  /** Rows of a kind of lanes that nobody holds. */
+  waitingIn(from: number, to: number): number {
+    return this.#rows.between(from, to) - this.#heldRows.between(from, to)
+  }
+
+  /** Of a lane those that are held. All of them were due. */
+  heldIn(lane: number): number {
+    return this.#heldRows.in(lane)
   }
 
   isHeld(id: number): boolean {
@@ -459,17 +596,23 @@ export class Jobs {
   }
 
   /** A page of a lane, behind its horizon. */
-  refill(lane: Lane, rows: readonly JobRow[]): void {
+  #refilled(lane: Lane, rows: readonly JobRow[]): void {
     let bytes = 0
     for (const { body } of rows) bytes += body.length
     const whole = rows.length < LIMITS.laneJobs && bytes + LIMITS.messageBytes <= LIMITS.laneBytes
     const fresh = [...this.#touched.values()].filter(
-      (job) => !job.gone && job.lane === lane.number && !this.#held.has(job.id) && lane.find(job) !== job,
+      (job) =>
+        !job.gone &&
+        job.lane === lane.number &&
+        !this.#held.has(job.id) &&
+        lane.find(job) !== job &&
+        !this.#groups.covers(job),
     )
     lane.reached(whole ? undefined : (rows.at(-1) as JobRow))
     for (const row of rows) {
       if (this.#touched.has(row.id) || this.#held.has(row.id)) continue
-      lane.add(this.#lost.get(row.id)?.job ?? jobOf(row))
+      const job = this.#lost.get(row.id)?.job ?? jobOf(row)
+      this.#queue(job)
     }
     for (const job of fresh) lane.add(job)
   }
@@ -490,6 +633,7 @@ export class Jobs {
       if (gone) {
         if (stored) {
           remove.push(stored)
+          this.#rows.add(stored.lane, -1)
           this.#uncarried(stored)
         }
         job.stored = undefined
@@ -499,8 +643,10 @@ export class Jobs {
       const place = { lane, due, id }
       if (stored) {
         move.push({ from: stored, to: place, head: job.head })
+        this.#rows.add(stored.lane, -1)
         if (lane >= WIDTH) this.#uncarried(stored)
       } else put.push({ lane, due, id, head: job.head, body })
+      this.#rows.add(lane, 1)
       job.stored = place
     }
     const claims = this.#claims.filter(({ held }) => held.size > 0)
@@ -510,6 +656,12 @@ export class Jobs {
     this.#dirty = []
     this.#claims = []
     return { write: { put, move, remove, facts }, claims, bytes }
+  }
+
+  /** What was given back of the claim that was written there is not written down as held any more. */
+  #overwritten(slot: number): void {
+    for (const id of this.#backBySlot.get(slot) ?? []) if (this.#back.get(id)?.slot === slot) this.#notBack(id)
+    this.#backBySlot.delete(slot)
   }
 
   /** A row from which a mark would be learned leaves its place. */
@@ -527,6 +679,7 @@ export class Jobs {
       this.#changed = new Set()
     }
     this.#given = this.#rates.write() ?? this.#given
+    for (const { slot } of this.#dirtyClaims) this.#overwritten(slot)
     const state: Carried = {
       count: ++this.#carryCount,
       next: this.#next,
@@ -535,6 +688,7 @@ export class Jobs {
       limits: this.#limits,
       given: this.#given,
       marks: marksOf(this.#publishers, this.#changed),
+      rows: this.#rows.less(this.#heldRows, this.#backRows),
     }
     this.#carriedNext = this.#next
     this.#mustCarry = false

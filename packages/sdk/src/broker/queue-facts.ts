@@ -4,6 +4,7 @@ import { type Job, jobOf } from './job.ts'
 import type { Claim, Held } from './jobs.ts'
 import type { Rate } from './machine.ts'
 import { Publishers } from './publishers.ts'
+import { Tally } from './tally.ts'
 
 /**
  * What a queue writes beside its jobs: leases in slots, and what waking must know of the past. That rides on whichever row of leases is
@@ -26,6 +27,8 @@ export interface Carried {
   /** What was given out lately, as the rate counts it. */
   readonly given: string
   readonly marks: readonly StoredMark[]
+  /** How many rows each lane has, without those that a home which wakes takes for leased. */
+  readonly rows: readonly (readonly [lane: number, count: number])[]
 }
 
 export interface QueueLimits {
@@ -82,7 +85,7 @@ export interface Memo {
 export function readMemo({ epoch, facts }: QueueLoaded): Memo {
   const leases: (LeaseRow & { slot: number })[] = []
   const buckets: StoredMark[] = []
-  let carried: Carried = { count: 0, next: 1, token: 0, paused: false, limits: {}, given: '[]', marks: [] }
+  let carried: Carried = { count: 0, next: 1, token: 0, paused: false, limits: {}, given: '[]', marks: [], rows: [] }
   for (const [name, text] of facts) {
     const fact: unknown = JSON.parse(text)
     let found: Carried | undefined
@@ -113,6 +116,8 @@ export interface Recovered {
   readonly count: number
   readonly slots: number
   readonly claims: readonly Claim[]
+  /** How many rows each lane has. */
+  readonly rows: readonly number[]
 }
 
 /** @param leased rows of jobs that were leased @param newer jobs that were added since the marks were written, in lanes of ids */
@@ -131,13 +136,13 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
     changed.add(by)
     next = id + 1
   }
-  const rows = new Map(leased.map((row) => [row.id, row]))
+  const leasedRows = new Map(leased.map((row) => [row.id, row]))
   const claims = new Map<number, Claim>()
   const held = new Map<number, Held>()
   for (const { token, slot, worker, leaseMs, jobs } of leases) {
     const claim: Claim = { token, slot, worker, leaseMs, held: new Map(), pushed: true }
     for (const [lane, due, id, turn, untilMs] of jobs) {
-      const row = rows.get(id)
+      const row = leasedRows.get(id)
       if (!row || row.lane !== lane || row.due !== due) continue
       const job: Job = jobOf(row)
       if (job.turn !== turn) continue
@@ -150,6 +155,10 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
     }
     claims.set(token, claim)
   }
+  // What has ended since was leased when they were counted, or is newer: leases are never written without a count.
+  const rows = new Tally(carried.rows)
+  for (const { lane } of newer) rows.add(lane, 1)
+  for (const { job } of held.values()) rows.add(job.lane, 1)
   const slots = leases.reduce((most, { slot }) => Math.max(most, slot + 1), 0)
   return {
     epoch,
@@ -164,5 +173,6 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
     count: carried.count,
     slots,
     claims: [...claims.values()].filter((claim) => claim.held.size > 0),
+    rows: rows.counts,
   }
 }

@@ -1,5 +1,6 @@
 import type { QueueRequest } from '../protocol/queue-requests.ts'
-import type { QueueCommit, QueueStore } from '../store/queue-store.ts'
+import type { JobRow, QueueCommit, QueueStore } from '../store/queue-store.ts'
+import type { Maybe } from '../store/store.ts'
 import { after, type Storing } from './driver.ts'
 import { Home, type Shell } from './home.ts'
 import { WIDTH } from './job.ts'
@@ -45,10 +46,22 @@ export function queueStoring(store: QueueStore): Storing<QueueCommit, QueueQuery
     read: (asked) => {
       const { reader } = asked
       if (asked.what === 'count')
-        return after(store.count(asked.nowMs), (lanes): QueueEvent => ({ name: 'counted', reader, lanes }))
-      const rows =
-        asked.what === 'find' ? store.find(asked.ids, WIDTH) : store.page(asked.lane, asked.after, asked.bounds)
-      return after(rows, (found): QueueEvent => ({ name: 'jobs-read', reader, rows: found }))
+        return after(
+          store.count(asked.nowMs, asked.lanes, asked.most),
+          (lanes): QueueEvent => ({ name: 'counted', reader, lanes }),
+        )
+      return after(rowsOf(store, asked), (found): QueueEvent => ({ name: 'jobs-read', reader, rows: found }))
     },
+  }
+}
+
+function rowsOf(store: QueueStore, asked: Exclude<QueueQuery, { what: 'count' }>): Maybe<readonly JobRow[]> {
+  switch (asked.what) {
+    case 'page':
+      return store.page(asked.lane, asked.after, asked.bounds)
+    case 'get':
+      return store.get(asked.places)
+    case 'find':
+      return store.find(asked.ids, WIDTH)
   }
 }

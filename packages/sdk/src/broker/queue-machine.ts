@@ -21,8 +21,9 @@ export type QueueQuery =
       readonly after: Pick<Place, 'due' | 'id'> | undefined
       readonly bounds: PageBounds
     }
+  | { readonly what: 'get'; readonly places: readonly Place[] }
   | { readonly what: 'find'; readonly ids: readonly number[] }
-  | { readonly what: 'count'; readonly nowMs: number }
+  | { readonly what: 'count'; readonly nowMs: number; readonly lanes: readonly number[]; readonly most: number }
 
 /** All that a home must keep of a link while the queue itself is out of memory. */
 export interface QueueLinkState {

@@ -10,17 +10,18 @@ import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, Place } from '../store/queue-store.ts'
 import { StoreFull } from '../store/store.ts'
 import { Allowance } from './allowance.ts'
-import { CLAIMABLE, deliveryOf, LANES, WIDTH } from './job.ts'
+import { isMeant, lanesOf, matches } from './filter.ts'
+import type { Need } from './groups.ts'
+import { CLAIMABLE, deliveryOf, groupOf, type Job, LANES } from './job.ts'
 import { type Claim, type Held, Jobs } from './jobs.ts'
 import { tooOften } from './journal.ts'
-import { Lane } from './lane.ts'
 import type { Identity, Rate } from './machine.ts'
 import { firstOversized } from './oversized.ts'
 import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
 import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
-import { authorize } from './rights.ts'
+import { type Allowed, authorize } from './rights.ts'
 
 export interface QueueOptions {
   readonly queue: string
@@ -67,6 +68,13 @@ interface InFlight {
 interface Question {
   readonly query: QueueQuery
   readonly use: (rows: readonly JobRow[], lanes: readonly LaneCount[], nowMs: number) => readonly QueueEffect[]
+}
+
+/** A page to be shown, and of jobs that are held by whom. */
+interface Shown {
+  readonly found: readonly Job[]
+  readonly next: readonly [number, number, number] | undefined
+  readonly who?: ReadonlyMap<number, { readonly worker: string; readonly untilMs: number }>
 }
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -247,6 +255,10 @@ export class Queue {
         return this.#redrive(link, from, id, frame.params)
       case 'cancel':
         return this.#cancel(link, from, id, frame.params)
+      case 'promote':
+        return this.#promote(link, from, id, frame.params)
+      case 'bulk':
+        return this.#bulk(link, from, id, frame.params, nowMs)
       case 'pause':
         return this.#pause(link, from, id, frame.params)
       case 'limit':
@@ -380,8 +392,8 @@ export class Queue {
     for (let i = this.#round++; open.length > 0 && room > 0; i++) {
       const next = jobs.peek(nowMs)
       if (!next) return
-      if (next instanceof Lane) {
-        this.#refill(next)
+      if ('query' in next) {
+        this.#fetch(next)
         return
       }
       if (jobs.expire(next, nowMs)) continue
@@ -421,13 +433,14 @@ export class Queue {
     return pull?.wait ? [said, ...this.#remember(pull.link)] : [said]
   }
 
-  #refill(lane: Lane): void {
+  /** Nothing is given away before it is known which job is next. */
+  #fetch({ query, use }: Need): void {
     this.#refilling = true
     this.#questions.push({
-      query: { what: 'page', lane: lane.number, after: lane.horizon, bounds: lanePage() },
+      query,
       use: (rows) => {
         this.#refilling = false
-        this.#jobs.refill(lane, rows)
+        use(rows)
         return []
       },
     })
@@ -482,7 +495,7 @@ export class Queue {
   }
 
   #holder({ worker }: Claim, nowMs: number): Worker {
-    return this.#known(worker, worker.slice(worker.lastIndexOf('.') + 1), nowMs)
+    return this.#known(worker, nameIn(worker), nowMs)
   }
 
   #known(key: string, name: string, nowMs: number): Worker {
@@ -561,22 +574,30 @@ export class Queue {
   #counts(link: number, { identity }: Link, id: number, nowMs: number): QueueEffect[] {
     const may = authorize(identity, 'view')
     if ('code' in may) return answerError(link, id, may)
-    return this.#later(link, id, { what: 'count', nowMs }, (_, lanes) => answer(link, id, this.#countsOf(lanes)))
+    const jobs = this.#jobs
+    // All the others are known. How many are due is not, but it is read no further than it is counted.
+    const lanes = upTo(LANES.scheduled, CLAIMABLE).filter((lane) => jobs.waitingIn(lane, lane + 1) > 0)
+    const query: QueueQuery = { what: 'count', nowMs, lanes, most: LIMITS.countedJobs }
+    return this.#later(link, id, query, (_, counts) => answer(link, id, this.#countsOf(counts)))
   }
 
-  #countsOf(lanes: readonly LaneCount[]): CountsResult {
-    const sum = (from: number, to: number, what: (count: LaneCount) => number): number =>
-      lanes.reduce((total, count) => total + (count.lane >= from && count.lane < to ? what(count) : 0), 0)
-    const active = this.#jobs.leaseCount
-    const due = sum(LANES.ready, LANES.scheduled, ({ total }) => total) + sum(LANES.scheduled, CLAIMABLE, (c) => c.due)
-    const later = ({ total, due: now }: LaneCount): number => total - now
+  #countsOf(counts: readonly LaneCount[]): CountsResult {
+    const jobs = this.#jobs
+    // A clock that was put back takes some of what is held for not due.
+    const due = counts.map((one) => {
+      const waiting = jobs.waitingIn(one.lane, one.lane + 1)
+      return { lane: one.lane, count: Math.max(0, Math.min(waiting, one.due - jobs.heldIn(one.lane))) }
+    })
+    const dueIn = (from: number, to: number): number =>
+      due.reduce((sum, { lane, count }) => sum + (lane >= from && lane < to ? count : 0), 0)
+    const [scheduled, retrying] = [dueIn(LANES.scheduled, LANES.retrying), dueIn(LANES.retrying, CLAIMABLE)]
     return {
-      ready: Math.max(0, due - active),
-      scheduled: sum(LANES.scheduled, LANES.retrying, later),
-      retrying: sum(LANES.retrying, CLAIMABLE, later),
-      active,
-      dead: sum(LANES.dead, LANES.dead + 1, ({ total }) => total),
-      paused: this.#jobs.paused,
+      ready: jobs.waitingIn(LANES.ready, LANES.scheduled) + scheduled + retrying,
+      scheduled: jobs.waitingIn(LANES.scheduled, LANES.retrying) - scheduled,
+      retrying: jobs.waitingIn(LANES.retrying, CLAIMABLE) - retrying,
+      active: jobs.leaseCount,
+      dead: jobs.waitingIn(LANES.dead, LANES.dead + 1),
+      paused: jobs.paused,
     }
   }
 
@@ -585,38 +606,123 @@ export class Queue {
     if ('code' in may) return answerError(link, id, may)
     if (from.pages.exhausted(nowMs))
       return answerError(link, id, busy('more pages than historyBytes allows were asked for', 1_000))
-    const { state, limit, after } = params
-    const first: number = LANES[state]
-    const end = state === 'dead' ? first + 1 : first + WIDTH
-    if (after && (after[0] < first || after[0] >= end))
-      return answerError(link, id, fault('bad_params', 'after: not a place among these'))
-    const bounds = { maxJobs: limit, maxBytes: LIMITS.pageBytes }
+    const { state, limit, after, filter } = params
+    if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
+    if (state === 'active') return this.#listActive(link, id, params)
+    const [first, end] = lanesOf(state)
+    if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
+    // What is filtered is read in larger pieces than it is asked for.
+    const bounds = { maxJobs: filter ? LIMITS.laneJobs : limit, maxBytes: LIMITS.pageBytes }
     const page = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
       this.#later(link, id, { what: 'page', lane, after: behind, bounds }, (rows) => {
         if (rows.length === 0 && lane + 1 < end) return page(lane + 1, undefined)
-        return this.#listed(link, id, rows, rows.length > 0)
+        return this.#listed(link, id, rows, params)
       })
     return after ? page(after[0], { due: after[1], id: after[2] }) : page(first, undefined)
   }
 
-  #listed(link: number, id: number, rows: readonly JobRow[], more: boolean): QueueEffect[] {
+  #listed(link: number, id: number, rows: readonly JobRow[], { filter, limit }: QueueParams<'list'>): QueueEffect[] {
+    const found: Job[] = []
+    let last: JobRow | undefined
+    for (const row of rows) {
+      if (found.length === limit) break
+      last = row
+      const job = this.#jobs.resolve(row)
+      if (!job.gone && !this.#jobs.isHeld(row.id) && matches(job, filter)) found.push(job)
+    }
+    return this.#show(link, id, { found, next: last && [last.lane, last.due, last.id] })
+  }
+
+  /** Those that are held, by their ids. */
+  #listActive(link: number, id: number, { filter, limit, after }: QueueParams<'list'>): QueueEffect[] {
+    const behind = after?.[2] ?? 0
+    const all = [...this.#jobs.held].filter(({ job }) => job.id > behind && matches(job, filter))
+    const found: Held[] = []
+    let chars = 0
+    for (const held of all.sort((a, b) => a.job.id - b.job.id)) {
+      chars += held.job.body.length
+      if (found.length === limit || (found.length > 0 && chars > LIMITS.pageBytes)) break
+      found.push(held)
+    }
+    const last = found.length < all.length ? found.at(-1) : undefined
+    const next = last && ([0, 0, last.job.id] as const)
+    const who = new Map(found.map(({ job, claim, untilMs }) => [job.id, { worker: nameIn(claim.worker), untilMs }]))
+    return this.#show(link, id, { found: found.map(({ job }) => job), next, who })
+  }
+
+  #show(link: number, id: number, { found, next, who }: Shown): QueueEffect[] {
     const from = this.#links.get(link)
     if (!from) return []
     // The right may have been taken away while the page was read.
     const may = authorize(from.identity, 'view')
     if ('code' in may) return answerError(link, id, may)
-    const shown = 'code' in authorize(from.identity, 'peek') ? undefined : rows
-    const waiting = rows.filter((row) => !this.#jobs.isHeld(row.id))
-    const jobs = waiting.map((row): JobFacts => {
-      const { id: job, at, due, attempt, losses, error } = this.#jobs.resolve(row)
-      return { id: job, enqueuedAt: at, dueAt: due, attempt, losses, ...(error !== undefined && { error }) }
+    const shown = !('code' in authorize(from.identity, 'peek'))
+    const jobs = found.map((job): JobFacts => {
+      const { at, due, until, attempt, losses, error } = job
+      const group = groupOf(job)
+      const more = { ...(error !== undefined && { error }), ...(group !== undefined && { group }), ...who?.get(job.id) }
+      return { id: job.id, enqueuedAt: at, dueAt: Math.max(due, until), attempt, losses, ...more }
     })
-    const last = rows.at(-1)
-    const next = more && last ? { next: [last.lane, last.due, last.id] as const } : {}
-    const bodies = shown ? waiting.map(({ body }) => body) : waiting.map(() => 'null')
-    const text = encodeList(id, { jobs, ...next }, bodies)
+    const text = encodeList(
+      id,
+      { jobs, ...(next && { next }) },
+      found.map(({ body }) => (shown ? body : 'null')),
+    )
     from.pages.spend(text.length)
     return [{ name: 'send', links: [link], text }]
+  }
+
+  #promote(link: number, from: Link, id: number, { ids }: QueueParams<'promote'>): QueueEffect[] {
+    const asked = authorize(from.identity, 'change')
+    if ('code' in asked) return answerError(link, id, asked)
+    return this.#later(link, id, { what: 'find', ids }, (rows, _, at) => {
+      const may = authorize(from.identity, 'change')
+      if ('code' in may) return answerError(link, id, may)
+      return this.#reply(link, id, { promoted: rows.filter((row) => this.#jobs.promote(may, row, at)).length })
+    })
+  }
+
+  /** One piece: what one page of the store has. */
+  #bulk(link: number, from: Link, id: number, params: QueueParams<'bulk'>, nowMs: number): QueueEffect[] {
+    const { action, state, filter, after, snapshot = this.#jobs.snapshot(nowMs) } = params
+    const asked = authorize(from.identity, 'change')
+    if ('code' in asked) return answerError(link, id, asked)
+    if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
+    const [first, end] = lanesOf(action === 'cancel' ? state : ACTS_ON[action])
+    if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
+    const piece = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
+      this.#later(link, id, { what: 'page', lane, after: behind, bounds: lanePage() }, (rows, _, at) => {
+        const may = authorize(from.identity, 'change')
+        if ('code' in may) return answerError(link, id, may)
+        const last = rows.at(-1)
+        if (!last && lane + 1 < end) return piece(lane + 1, undefined)
+        const meant = rows.filter((row) => {
+          const job = this.#jobs.resolve(row)
+          return isMeant(job, snapshot) && matches(job, filter)
+        })
+        const { count, effects } = this.#act(may, action, meant, at)
+        const next = last && { next: [last.lane, last.due, last.id] }
+        return [...effects, ...this.#reply(link, id, { count, snapshot, ...next })]
+      })
+    return after ? piece(after[0], { due: after[1], id: after[2] }) : piece(first, undefined)
+  }
+
+  #act(
+    may: Allowed<'change'>,
+    action: QueueParams<'bulk'>['action'],
+    rows: readonly JobRow[],
+    nowMs: number,
+  ): { readonly count: number; readonly effects: readonly QueueEffect[] } {
+    const jobs = this.#jobs
+    switch (action) {
+      case 'redrive':
+        return { count: rows.filter((row) => jobs.redrive(may, row, nowMs)).length, effects: [] }
+      case 'promote':
+      case 'retry':
+        return { count: rows.filter((row) => jobs.promote(may, row, nowMs)).length, effects: [] }
+      case 'cancel':
+        return this.#cancelAll(may, rows)
+    }
   }
 
   #redrive(link: number, from: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
@@ -625,11 +731,11 @@ export class Queue {
     const query: QueueQuery = ids
       ? { what: 'find', ids }
       : { what: 'page', lane: LANES.dead, after: undefined, bounds: lanePage() }
-    return this.#later(link, id, query, (rows) => {
+    return this.#later(link, id, query, (rows, _, at) => {
       // The right may have been taken away while the store was asked.
       const may = authorize(from.identity, 'change')
       if ('code' in may) return answerError(link, id, may)
-      const redriven = rows.filter((row) => this.#jobs.redrive(may, row)).length
+      const redriven = rows.filter((row) => this.#jobs.redrive(may, row, at)).length
       return this.#reply(link, id, { redriven, more: ids === undefined && rows.length > 0 })
     })
   }
@@ -640,17 +746,22 @@ export class Queue {
     return this.#later(link, id, { what: 'find', ids }, (rows) => {
       const may = authorize(from.identity, 'change')
       if ('code' in may) return answerError(link, id, may)
-      const ended: Held[] = []
-      let cancelled = 0
-      for (const row of rows) {
-        const done = this.#jobs.cancel(may, row)
-        if (!done) continue
-        cancelled++
-        const { held } = done
-        if (held) this.#ended(held, () => ended.push(held))
-      }
-      return [...this.#tell(ended, 'cancelled'), ...this.#reply(link, id, { cancelled })]
+      const { count, effects } = this.#cancelAll(may, rows)
+      return [...effects, ...this.#reply(link, id, { cancelled: count })]
     })
+  }
+
+  #cancelAll(may: Allowed<'change'>, rows: readonly JobRow[]): { count: number; effects: readonly QueueEffect[] } {
+    const ended: Held[] = []
+    let count = 0
+    for (const row of rows) {
+      const done = this.#jobs.cancel(may, row)
+      if (!done) continue
+      count++
+      const { held } = done
+      if (held) this.#ended(held, () => ended.push(held))
+    }
+    return { count, effects: this.#tell(ended, 'cancelled') }
   }
 
   #pause(link: number, { identity }: Link, id: number, { paused }: QueueParams<'pause'>): QueueEffect[] {
@@ -730,8 +841,9 @@ export class Queue {
     }
     for (const pull of this.#pulls.all) room ||= hasRoom(pull)
     // Nobody has to be woken for a job that nobody would take; one that is due by now waits for a commit or a page.
-    const { dueAt } = this.#jobs
-    if (room && !this.#jobs.paused) at = Math.min(at, this.#jobs.freeAt(nowMs), dueAt > nowMs ? dueAt : NEVER)
+    const { dueAt, groupAt } = this.#jobs
+    const later = (time: number): number => (time > nowMs ? time : NEVER)
+    if (room && !this.#jobs.paused) at = Math.min(at, this.#jobs.freeAt(nowMs), later(dueAt), later(groupAt))
     // What is due by now is done by the event that comes next.
     if (at >= this.#wakeAt || at <= nowMs) return
     this.#wakeAt = at
@@ -739,5 +851,11 @@ export class Queue {
   }
 }
 
+const HIDDEN = fault('forbidden', 'text: to search payloads asks for the right to look at them')
+const ELSEWHERE = fault('bad_params', 'after: not a place among these')
+const ACTS_ON = { redrive: 'dead', promote: 'scheduled', retry: 'retrying' } as const
 const FULL = busy('more than undurableBytes waits to become durable', 100)
 const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity
+const upTo = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
+/** The name that a worker has given itself. */
+const nameIn = (key: string): string => key.slice(key.lastIndexOf('.') + 1)

@@ -1,12 +1,14 @@
-import { now } from '../platform.ts'
+import { complain, now } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
-import type { Backoff, CountsResult, JobOptions, ListResult } from '../protocol/frames/queue.ts'
+import type { Backoff, BulkParams, CountsResult, JobOptions } from '../protocol/frames/queue.ts'
 import { nameFault } from '../protocol/name.ts'
 import { payloadFault } from '../protocol/payload.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
 import type { Mess } from './mess.ts'
+import type { ManyQueues } from './queue-many.ts'
+import { namesOf } from './queue-names.ts'
 import { QueueSide } from './queue-side.ts'
 import type { Ack, Stored } from './receipt.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
@@ -27,6 +29,12 @@ export interface EnqueueOptions {
   readonly backoff?: BackoffOptions
   /** Not begun within so many ms from now, it is dead. */
   readonly ttlMs?: number
+  /**
+   * Jobs of one group are handled in their order, by priority and then as they came, and `concurrency` of them at a time, or one. With
+   * one, a job that waits for another attempt, or is put off, holds back those behind it until it is done, dead or cancelled. The name
+   * has 1 to 128 characters.
+   */
+  readonly group?: string | { readonly id: string; readonly concurrency: number }
 }
 
 export interface QueueOptions<I, O> extends Omit<EnqueueOptions, 'delayMs' | 'runAt'> {
@@ -61,6 +69,38 @@ export interface JobView {
   readonly failures: number
   readonly losses: number
   readonly error: string | undefined
+  readonly group: string | undefined
+  /** Of one that is active: the worker that has it, and until when. */
+  readonly worker: string | undefined
+  readonly leasedUntil: Date | undefined
+  /** In which it was found. One whose time has come since is ready. */
+  readonly state: JobState
+}
+
+/** Where a job stands. `ready` includes those that wait for others of their group. */
+export type JobState = 'ready' | 'scheduled' | 'retrying' | 'active' | 'dead'
+
+/** Which jobs are meant; what is left out is not asked for. */
+export interface JobSearch {
+  /** Part of the payload as JSON text, 1 to 256 characters. Asks for the right to look at payloads. */
+  readonly text?: string
+  readonly group?: string
+  /** Part of the error with which it failed last. */
+  readonly error?: string
+  readonly enqueuedFrom?: Date
+  /** Not included. */
+  readonly enqueuedTo?: Date
+}
+
+export interface PageOptions extends JobSearch {
+  readonly after?: JobPlace
+  /** 1 to 1,000; default 100. */
+  readonly limit?: number
+}
+
+export interface BulkFilter extends JobSearch {
+  /** For `cancel`: only these. Default: all. */
+  readonly state?: 'ready' | 'scheduled' | 'retrying' | 'dead'
 }
 
 export interface JobPage {
@@ -94,17 +134,29 @@ export interface Queue<I, O = I> {
   /** Handle jobs, as many at a time as `concurrency` says. A handler that returns has done its job; one that throws wants another attempt. */
   work(handler: (job: Job<O>) => unknown, options?: WorkOptions): Worker
   counts(): Promise<JobCounts>
-  /** One page of the jobs that wait, or are dead, in their order. @param options.limit 1 to 1,000, default 100 */
-  list(
-    state: 'ready' | 'scheduled' | 'retrying' | 'dead',
-    options?: { readonly after?: JobPlace; readonly limit?: number },
-  ): Promise<JobPage>
+  /**
+   * One page of the jobs in a state, in their order. With something to look for a page is what one reading of the queue's home found (1,000
+   * jobs, 768 KiB), so it may be empty, and go on.
+   */
+  list(state: JobState, options?: PageOptions): Promise<JobPage>
   /** Jobs that are set aside, oldest first. */
-  dead(options?: { readonly after?: JobPlace; readonly limit?: number }): Promise<JobPage>
-  /** Dead jobs wait again, with all their attempts: those named, or all. @returns how many */
+  dead(options?: PageOptions): Promise<JobPage>
+  /** The first jobs that are found, in one state or in all. Reads through the queue until there are enough. @param what.limit default 100 */
+  search(what: JobSearch & { readonly state?: JobState; readonly limit?: number }): Promise<JobView[]>
+  /** Dead jobs wait again, with all their attempts: those named, or all that are dead now. @returns how many */
   redrive(ids?: readonly number[]): Promise<number>
   /** Jobs that are not done are not to be; handlers are told by their signal. @returns how many there were */
   cancel(ids: readonly number[]): Promise<number>
+  /** Jobs that wait for their time, or for another attempt, are ready now. @returns how many did */
+  promote(ids: readonly number[]): Promise<number>
+  /**
+   * The same for all jobs that a filter means, among those that are there now: what is enqueued, fails or dies while this goes on, is left
+   * alone. `redrive` takes dead jobs, `promote` scheduled ones, `retry` those that wait for another attempt, `cancel` whatever `state` says.
+   * @returns how many; fewer where the link was lost on the way and others were done already
+   */
+  readonly bulk: Readonly<Record<'redrive' | 'cancel' | 'promote' | 'retry', (filter?: BulkFilter) => Promise<number>>>
+  /** Removes the dead for good. @returns how many */
+  clear(): Promise<number>
   /** Nobody is given a job until `resume()`; what is held is finished. */
   pause(): Promise<void>
   resume(): Promise<void>
@@ -122,6 +174,9 @@ export interface QueueLimits {
 
 const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
 
+/** Whoever only adds jobs and works does not load it. */
+const managing = () => import('./queue-manage.ts')
+
 /**
  * A handle on a queue of a client. It lives where the client's topics do: on the server, or else between the tabs of an origin or in the
  * process.
@@ -133,6 +188,7 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
   const { schema, ...defaults } = options
   const shared = wireOptions(defaults)
   const side = new QueueSide(mess, name)
+  namesOf(mess).add(name)
   const read = (raw: unknown): O => (schema ? applySchema(schema as StandardSchema<unknown, O>, raw, 'Job') : raw) as O
 
   const lineOf = (data: I): string => {
@@ -173,21 +229,10 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     }
   }
 
-  const list: Queue<I, O>['list'] = async (state, { after, limit = 100 } = {}) => {
-    const { jobs, messages, next } = await side.answer<ListResult>('list', { state, limit, ...(after && { after }) })
-    return {
-      jobs: jobs.map(({ id, enqueuedAt, dueAt, attempt, losses, error }, i) => ({
-        id,
-        data: messages[i],
-        enqueuedAt: new Date(enqueuedAt),
-        dueAt: dueAt === 0 ? undefined : new Date(dueAt),
-        failures: attempt,
-        losses,
-        error,
-      })),
-      next: next as JobPlace | undefined,
-    }
-  }
+  const many =
+    (action: BulkParams['action']) =>
+    async (filter?: BulkFilter): Promise<number> =>
+      (await managing()).bulk(side, action, filter)
   const setPaused = async (paused: boolean): Promise<void> => {
     await side.answer('pause', { paused })
   }
@@ -204,17 +249,19 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     enqueueMany,
     work: (handler, workOptions = {}) => new Working<O>(side, { handler, read }, workOptions),
     counts: () => side.answer('counts', {}),
-    list,
-    dead: (page) => list('dead', page),
-    async redrive(ids) {
-      let count = 0
-      for (;;) {
-        const { redriven, more } = await side.answer<{ redriven: number; more: boolean }>('redrive', ids ? { ids } : {})
-        count += redriven
-        if (!more) return count
-      }
-    },
+    list: async (state, page) => (await managing()).list(side, state, page),
+    dead: async (page) => (await managing()).list(side, 'dead', page),
+    search: async (what) => (await managing()).search(side, what),
+    redrive: async (ids) => (await managing()).redrive(side, ids),
     cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
+    promote: async (ids) => (await side.answer<{ promoted: number }>('promote', { ids })).promoted,
+    bulk: {
+      redrive: many('redrive'),
+      cancel: many('cancel'),
+      promote: many('promote'),
+      retry: many('retry'),
+    },
+    clear: () => many('cancel')({ state: 'dead' }),
     pause: () => setPaused(true),
     resume: () => setPaused(false),
     limit: async ({ concurrency, rate }) => {
@@ -222,6 +269,51 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     },
   }
 }
+
+/**
+ * Handle the jobs of several queues, the earlier ones first: `work(mess, ['critical', 'mail/*', '*', '!low'], handler)`. `*` stands for any
+ * characters, and what begins with `!` is left out; queues that fit the same pattern go by their names, and those that come later are
+ * found. `concurrency` and whatever else there is counts for all of them together. A job of an earlier queue is begun before one of a later one
+ * whenever both are at hand, so a later queue gets nothing while earlier ones have more than can be handled: give it a worker of its own.
+ * @throws {MessError} `bad_name`, `bad_option`
+ */
+export function work<T = unknown>(
+  mess: Mess,
+  queues: readonly string[],
+  handler: (job: Job<T>, queue: string) => unknown,
+  options: WorkOptions = {},
+): Worker {
+  for (const pattern of queues) {
+    const wrong = nameFault(pattern.replace(/^!/, '').replaceAll('*', 'x'))
+    if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
+  }
+  const names = namesOf(mess)
+  let made: ManyQueues<T> | undefined
+  const many = import('./queue-many.ts').then(({ ManyQueues }) => {
+    const read = (raw: unknown): T => raw as T
+    made = new ManyQueues<T>({
+      patterns: queues,
+      concurrency: options.concurrency ?? 1,
+      watch: (found) => names.watch(found),
+      begin: (queue, turns) =>
+        new Working<T>(new QueueSide(mess, queue), { handler: (job) => handler(job, queue), read, turns }, options),
+    })
+    return made
+  })
+  many.catch(complain)
+  // What stops begins no other handler, from that moment on.
+  const stop: Worker['stop'] = (how) => made?.stop(how) ?? many.then((loaded) => loaded.stop(how))
+  return {
+    get running() {
+      return made?.running ?? 0
+    },
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  }
+}
+
+/** The names of the queues of which this client has, or had, a handle. */
+export const queueNames = (mess: Mess): Promise<string[]> => Promise.resolve(namesOf(mess).known())
 
 /** A refusal is an event of the client; whoever looks at neither promise misses nothing. */
 function withStored<T>(jobs: Promise<T>, stored: Promise<Stored>): Enqueuing<T> {
@@ -243,6 +335,12 @@ function wireOptions({ runAt, backoff, ...rest }: EnqueueOptions): JobOptions {
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
       throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
   }
+  const { group } = rest
+  const { id, concurrency } = typeof group === 'object' ? group : { id: group, concurrency: 1 }
+  if (id !== undefined && !(id.length >= 1 && id.length <= QUEUE_LIMITS.groupChars))
+    throw new MessError('bad_option', `group: 1 to ${QUEUE_LIMITS.groupChars} characters`)
+  if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= QUEUE_LIMITS.leasesPerQueue))
+    throw new MessError('bad_option', `group: a concurrency from 1 to ${QUEUE_LIMITS.leasesPerQueue}`)
   const at = runAt?.getTime()
   if (at !== undefined && !(at >= 0)) throw new MessError('bad_option', 'runAt: a moment after 1970')
   return {

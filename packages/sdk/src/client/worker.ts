@@ -52,6 +52,17 @@ export interface Worker extends AsyncDisposable {
   stop(options?: { readonly waitMs?: number }): Promise<void>
 }
 
+/** Where several workers share handlers: who decides whose turn it is. */
+export interface Turns {
+  /** @returns whether one more handler may run; then it does */
+  begin(): boolean
+  ended(): void
+  /** Jobs have come. */
+  changed(): void
+  /** How many jobs a worker may hold at most; `undefined` for as many as by itself. */
+  capacity(worker: object): number | undefined
+}
+
 const LEASE_MS = 60_000
 /** What the home was too busy for is said again after so long, in ms. */
 const BUSY_MS = 100
@@ -81,6 +92,7 @@ export class Working<T> implements Worker {
   readonly #handler: (job: Job<T>) => unknown
   readonly #read: (raw: unknown) => T
   readonly #report: NonNullable<WorkOptions['onError']>
+  readonly #turns: Turns | undefined
   readonly #concurrency: number
   readonly #leaseMs: number
   readonly #ready: Task[] = []
@@ -102,7 +114,7 @@ export class Working<T> implements Worker {
 
   constructor(
     side: QueueSide,
-    { handler, read }: { handler: (job: Job<T>) => unknown; read: (raw: unknown) => T },
+    { handler, read, turns }: { handler: (job: Job<T>) => unknown; read: (raw: unknown) => T; turns?: Turns },
     { concurrency = 1, leaseMs = LEASE_MS, signal, onError }: WorkOptions,
   ) {
     if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= QUEUE_LIMITS.workerHandlers))
@@ -112,6 +124,7 @@ export class Working<T> implements Worker {
     this.#side = side
     this.#handler = handler
     this.#read = read
+    this.#turns = turns
     this.#report = onError ?? side.report
     this.#concurrency = concurrency
     this.#leaseMs = leaseMs
@@ -138,6 +151,17 @@ export class Working<T> implements Worker {
 
   get running(): number {
     return this.#running
+  }
+
+  /** Jobs that are held and not begun. */
+  get waiting(): number {
+    return this.#ready.length
+  }
+
+  /** What it may hold has changed; if it may hold less, others get what is not begun. */
+  turned(less: boolean): void {
+    if (less) this.#giveBack(this.#ready)
+    this.#side.ask(this.#wish)
   }
 
   stop({ waitMs }: { readonly waitMs?: number } = {}): Promise<void> {
@@ -188,7 +212,8 @@ export class Working<T> implements Worker {
   get #capacity(): number {
     if (this.#stopping || this.#attention === 'frozen' || this.#attention === 'gone') return 0
     // So that a handler that ends finds its next job here.
-    return this.#attention === 'full' ? 2 * this.#concurrency : this.#concurrency
+    const most = this.#attention === 'full' ? 2 * this.#concurrency : this.#concurrency
+    return Math.min(most, this.#turns?.capacity(this) ?? most)
   }
 
   #wished(result: WorkResult | undefined, error: Trouble | undefined): void {
@@ -219,7 +244,8 @@ export class Working<T> implements Worker {
     })
     // They were on their way when it was said that none are wanted.
     if (this.#capacity === 0) this.#giveBack(this.#ready)
-    this.#next()
+    if (this.#turns) this.#turns.changed()
+    else this.next()
   }
 
   #lost(leases: readonly Lease[]): void {
@@ -251,10 +277,10 @@ export class Working<T> implements Worker {
 
   // ---- handlers
 
-  #next(): void {
-    while (this.#running < this.#concurrency) {
-      const task = this.#ready.shift()
-      if (!task) return
+  next(): void {
+    while (this.#running < this.#concurrency && this.#ready.length > 0) {
+      if (this.#turns && !this.#turns.begin()) return
+      const task = this.#ready.shift() as Task
       this.#running++
       void this.#run(task)
     }
@@ -276,7 +302,8 @@ export class Working<T> implements Worker {
         })
     }
     this.#running--
-    this.#next()
+    if (this.#turns) this.#turns.ended()
+    else this.next()
     this.#rest()
   }
 

@@ -67,14 +67,21 @@ export const LIMITS = {
   workersPerLink: 16,
   /** What one worker may hold at a time. */
   workerJobs: 1_000,
-  /** Jobs that all workers of a queue hold; above it nothing is pushed. */
-  leasesPerQueue: 50_000,
   /** A worker that lost its connection keeps its jobs for so long. */
   workerGraceMs: 10_000,
   /** Leases of one job that may end without a word; with the next one it is taken for poison. */
   jobLosses: 3,
   /** A claim over HTTP waits so long for a job. */
   claimWaitMs: 20_000,
+  /** Groups of which a queue knows that they have to wait, or what is held of them; behind more of them everything waits. */
+  groups: 60_000,
+  /** Jobs of waiting groups whose places are known, in all; and of each group in any case. Others are looked for when it is their turn. */
+  groupPlaces: 100_000,
+  groupJobs: 8,
+  /** What jobs are searched for. */
+  filterChars: 256,
+  /** Jobs of one lane that are counted as due; those behind them count as not due yet. */
+  countedJobs: 10_000,
   /** Publishers whose marks ride on another row; with more they are written by themselves. */
   carriedMarks: 32,
   /** Jobs that can be added before the marks of their publishers are written; what waking reads is bounded by it. */

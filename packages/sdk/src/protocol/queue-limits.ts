@@ -7,4 +7,8 @@ export const QUEUE_LIMITS = {
   jobErrorChars: 1_000,
   /** Handlers of one worker that run at a time. It holds as many jobs more, which is `workerJobs` in all. */
   workerHandlers: 500,
+  /** Jobs that all workers of a queue hold; above it nothing is pushed. */
+  leasesPerQueue: 50_000,
+  /** The name of a group. */
+  groupChars: 128,
 } as const

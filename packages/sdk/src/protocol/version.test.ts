@@ -8,6 +8,7 @@ import { HelloResult } from './frames/hello.ts'
 import { HistoryResult } from './frames/history.ts'
 import { PublishResult } from './frames/publish.ts'
 import {
+  BulkResult,
   CancelResult,
   CountsResult,
   EnqueueResult,
@@ -16,6 +17,7 @@ import {
   ListResult,
   LostParams,
   PauseResult,
+  PromoteResult,
   QUEUE_REQUESTS,
   RedriveResult,
   SettleResult,
@@ -48,6 +50,8 @@ const FRAMES = {
       list: ListResult,
       redrive: RedriveResult,
       cancel: CancelResult,
+      promote: PromoteResult,
+      bulk: BulkResult,
       pause: PauseResult,
       limit: LimitResult,
     },

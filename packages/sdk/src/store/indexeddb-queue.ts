@@ -137,24 +137,15 @@ export class IndexedDBQueueStore implements QueueStore {
     })
   }
 
-  count(nowMs: number): Promise<readonly LaneCount[]> {
-    return this.#read(async ({ heads }) => {
-      const counts: LaneCount[] = []
-      for (let from = Number.NEGATIVE_INFINITY; ; ) {
-        // The first key of a range: lanes that are empty are passed over.
-        const key = (await ask(heads.getKey(this.#range(from)))) as unknown as Key | undefined
-        if (!key) return counts
-        const [, lane] = key
-        const behind = [this.#address, lane, END]
-        const due = IDBKeyRange.bound([this.#address, lane], [this.#address, lane, nowMs, END])
-        counts.push({
-          lane,
-          total: await ask(heads.count(IDBKeyRange.bound([this.#address, lane], behind))),
-          due: await ask(heads.count(due)),
-        })
-        from = lane + 1
-      }
-    })
+  count(nowMs: number, lanes: readonly number[], most: number): Promise<readonly LaneCount[]> {
+    return this.#read(({ heads }) =>
+      Promise.all(
+        lanes.map(async (lane) => {
+          const due = IDBKeyRange.bound([this.#address, lane], [this.#address, lane, nowMs, END])
+          return { lane, due: Math.min(most, await ask(heads.count(due))) }
+        }),
+      ),
+    )
   }
 
   #read<T>(work: (stores: Pick<Stores, 'heads' | 'bodies'>) => Promise<T>): Promise<T> {

@@ -70,11 +70,11 @@ export class MemoryQueueStore implements QueueStore {
     return ids.flatMap((id) => [...this.#lanes.values()].find(({ rows }) => rows.has(id))?.rows.get(id) ?? [])
   }
 
-  count(nowMs: number): LaneCount[] {
-    return [...this.#lanes].map(([lane, { rows }]) => {
+  count(nowMs: number, lanes: readonly number[], most: number): LaneCount[] {
+    return lanes.map((lane) => {
       let due = 0
-      for (const row of rows.values()) if (row.due <= nowMs) due++
-      return { lane, total: rows.size, due }
+      for (const row of this.#lanes.get(lane)?.rows.values() ?? []) if (row.due <= nowMs) due++
+      return { lane, due: Math.min(due, most) }
     })
   }
 

@@ -25,7 +25,6 @@ export interface QueueCommit {
 
 export interface LaneCount {
   readonly lane: number
-  readonly total: number
   readonly due: number
 }
 
@@ -58,6 +57,6 @@ export interface QueueStore {
   since(id: number, lanes: number): Maybe<readonly JobRow[]>
   /** Those of the jobs that there are, wherever they stand. In lanes below `lanes` they are looked up, the others are read through. */
   find(ids: readonly number[], lanes: number): Maybe<readonly JobRow[]>
-  /** How many jobs each lane has, and how many of them are due by then. Reads every row. */
-  count(nowMs: number): Maybe<readonly LaneCount[]>
+  /** How many jobs of each of these lanes are due by then, as far as to `most`; reads no more rows than that. */
+  count(nowMs: number, lanes: readonly number[], most: number): Maybe<readonly LaneCount[]>
 }

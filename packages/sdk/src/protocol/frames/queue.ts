@@ -21,6 +21,8 @@ export const Backoff = v.object({
   jitter: v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
 })
 
+const GroupId = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.groupChars))
+
 /** What can be asked of one job; what is left out is the broker's default. */
 export const JobOptions = v.object({
   /** 0 to 9; 9 goes first. */
@@ -35,6 +37,10 @@ export const JobOptions = v.object({
   ttlMs: v.optional(upTo(LIMITS.delayMs)),
   /** When it was asked for, by the clock of the frame's `sentAt`: `delayMs` and `ttlMs` count from then. Left out: from its arrival. */
   askedAt: v.optional(Count),
+  /** Jobs of one group are begun in their order, and `concurrency` of them, or one, are held at a time. */
+  group: v.optional(
+    v.union([GroupId, v.object({ id: GroupId, concurrency: v.pipe(Positive, v.maxValue(LIMITS.leasesPerQueue)) })]),
+  ),
 })
 
 /**
@@ -135,10 +141,26 @@ export const CountsResult = v.object({
 /** A place in the order of jobs; opaque to clients. */
 export const Place = v.tuple([Count, Count, Count])
 
-/** Client → broker: one page of the jobs in a state, in the order in which they come, behind `after`. */
+const SearchText = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.filterChars))
+
+/** Which jobs are meant; what is left out is not asked for. Times are in ms since 1970, from the first one to before the other one. */
+export const JobFilter = v.object({
+  /** In the payload as it is stored. Asks for the right to look at payloads. */
+  text: v.optional(SearchText),
+  group: v.optional(GroupId),
+  error: v.optional(SearchText),
+  enqueuedFrom: v.optional(Count),
+  enqueuedTo: v.optional(Count),
+})
+
+/**
+ * Client → broker: one page of the jobs in a state, in the order in which they come, behind `after`. With a filter a page is what is found
+ * in one reading, so it may be empty before the last one.
+ */
 export const ListParams = v.object({
   queue: TopicName,
-  state: v.picklist(['ready', 'scheduled', 'retrying', 'dead']),
+  state: v.picklist(['ready', 'scheduled', 'retrying', 'dead', 'active']),
+  filter: v.optional(JobFilter),
   after: v.optional(Place),
   limit: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.messagesPerFrame)),
 })
@@ -150,6 +172,10 @@ export const JobFacts = v.object({
   attempt: Count,
   losses: Count,
   error: v.optional(v.string()),
+  group: v.optional(v.string()),
+  /** Of one that is active: who has it, and until when. */
+  worker: v.optional(v.string()),
+  untilMs: v.optional(Count),
 })
 /** `messages` has the payloads, or null for each where the user may not see them. `next` is left out on the last page. */
 export const ListResult = v.object({
@@ -165,6 +191,30 @@ export const RedriveResult = v.object({ redriven: Count, more: v.boolean() })
 /** Client → broker: jobs that are not done are not to be; whoever works on one is told. */
 export const CancelParams = v.object({ queue: TopicName, ids: many(Positive) })
 export const CancelResult = v.object({ cancelled: Count })
+
+/** Client → broker: jobs that wait for their time, or for another attempt, wait no more. */
+export const PromoteParams = v.object({ queue: TopicName, ids: many(Positive) })
+export const PromoteResult = v.object({ promoted: Count })
+
+/**
+ * Client → broker: one piece of an action on all jobs that a filter means. The first answer has a snapshot, which goes with the following
+ * pieces, so that nothing is touched that came later; `next` is `after` of the next piece. Asking for a piece again does no harm.
+ * `redrive` takes dead jobs, `promote` those that are scheduled, `retry` those that wait for another attempt, `cancel` those of `state`, or all.
+ */
+export const BulkParams = v.object({
+  queue: TopicName,
+  action: v.picklist(['redrive', 'cancel', 'promote', 'retry']),
+  state: v.optional(v.picklist(['ready', 'scheduled', 'retrying', 'dead'])),
+  filter: v.optional(JobFilter),
+  snapshot: v.optional(v.tuple([Count, Count, Count])),
+  after: v.optional(Place),
+})
+/** `count`: how many this piece has changed. */
+export const BulkResult = v.object({
+  count: Count,
+  snapshot: v.tuple([Count, Count, Count]),
+  next: v.optional(Place),
+})
 
 /** Client → broker: push no job (or go on). Those that are held are finished. */
 export const PauseParams = v.object({ queue: TopicName, paused: v.boolean() })
@@ -215,6 +265,8 @@ export const QUEUE_REQUESTS = {
   list: ListParams,
   redrive: RedriveParams,
   cancel: CancelParams,
+  promote: PromoteParams,
+  bulk: BulkParams,
   pause: PauseParams,
   limit: LimitParams,
 } as const
@@ -230,6 +282,9 @@ export type ClaimResult = v.InferOutput<typeof ClaimResult>
 export type WorkResult = v.InferOutput<typeof WorkResult>
 export type CountsResult = v.InferOutput<typeof CountsResult>
 export type ListResult = v.InferOutput<typeof ListResult>
+export type JobFilter = v.InferOutput<typeof JobFilter>
+export type BulkParams = v.InferOutput<typeof BulkParams>
+export type BulkResult = v.InferOutput<typeof BulkResult>
 export type JobFacts = v.InferOutput<typeof JobFacts>
 export type JobsParams = v.InferOutput<typeof JobsParams>
 export type LostParams = v.InferOutput<typeof LostParams>

@@ -1,0 +1,31 @@
+import type { BulkParams, JobFilter } from '../protocol/frames/queue.ts'
+import { groupOf, type Job, LANES, WIDTH } from './job.ts'
+
+type State = NonNullable<BulkParams['state']>
+
+/** The lanes of a state, from the first one to before the other one; without a state, all. */
+export function lanesOf(state: State | undefined): readonly [first: number, end: number] {
+  if (state === undefined) return [LANES.ready, LANES.dead + 1]
+  return [LANES[state], state === 'dead' ? LANES.dead + 1 : LANES[state] + WIDTH]
+}
+
+export function matches(job: Job, filter: JobFilter | undefined): boolean {
+  if (!filter) return true
+  const { at, error, body } = job
+  return (
+    (filter.group === undefined || filter.group === groupOf(job)) &&
+    (filter.enqueuedFrom === undefined || at >= filter.enqueuedFrom) &&
+    (filter.enqueuedTo === undefined || at < filter.enqueuedTo) &&
+    (filter.error === undefined || error?.includes(filter.error) === true) &&
+    (filter.text === undefined || body.includes(filter.text))
+  )
+}
+
+/** How far a queue had come: what is newer, or has been given out or has died since, is not meant. */
+export type Snapshot = NonNullable<BulkParams['snapshot']>
+
+export function isMeant(job: Job, [id, token, at]: Snapshot): boolean {
+  if (job.id > id) return false
+  if (job.lane >= LANES.retrying && job.token > token) return false
+  return job.lane !== LANES.dead || job.due <= at
+}

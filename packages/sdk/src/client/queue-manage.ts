@@ -1,0 +1,83 @@
+import type { BulkParams, BulkResult, JobFilter, ListResult } from '../protocol/frames/queue.ts'
+import type { BulkFilter, JobPage, JobPlace, JobSearch, JobState, JobView, PageOptions } from './queue.ts'
+import type { QueueSide } from './queue-side.ts'
+
+/** Looking at jobs and doing something to many of them: loaded by whoever does it first. */
+
+type Action = BulkParams['action']
+
+const PAGE = 100
+const SEARCHED: readonly JobState[] = ['active', 'ready', 'scheduled', 'retrying', 'dead']
+
+const wireFilter = ({ text, group, error, enqueuedFrom, enqueuedTo }: JobSearch): JobFilter | undefined => {
+  const filter = {
+    ...(text !== undefined && { text }),
+    ...(group !== undefined && { group }),
+    ...(error !== undefined && { error }),
+    ...(enqueuedFrom && { enqueuedFrom: enqueuedFrom.getTime() }),
+    ...(enqueuedTo && { enqueuedTo: enqueuedTo.getTime() }),
+  }
+  return Object.keys(filter).length > 0 ? filter : undefined
+}
+
+export async function list(
+  side: QueueSide,
+  state: JobState,
+  { after, limit = PAGE, ...search }: PageOptions = {},
+): Promise<JobPage> {
+  const filter = wireFilter(search)
+  const params = { state, limit, ...(filter && { filter }), ...(after && { after }) }
+  const { jobs, messages, next } = await side.answer<ListResult>('list', params)
+  return {
+    jobs: jobs.map(({ id, enqueuedAt, dueAt, attempt, losses, error, group, worker, untilMs }, i) => ({
+      id,
+      data: messages[i],
+      enqueuedAt: new Date(enqueuedAt),
+      dueAt: dueAt === 0 ? undefined : new Date(dueAt),
+      failures: attempt,
+      losses,
+      error,
+      group,
+      worker,
+      leasedUntil: untilMs === undefined ? undefined : new Date(untilMs),
+      state,
+    })),
+    next: next as JobPlace | undefined,
+  }
+}
+
+export async function search(
+  side: QueueSide,
+  { state, limit = PAGE, ...what }: JobSearch & { readonly state?: JobState; readonly limit?: number },
+): Promise<JobView[]> {
+  const found = new Map<number, JobView>()
+  for (const one of state ? [state] : SEARCHED) {
+    let after: JobPlace | undefined
+    do {
+      const page = await list(side, one, { ...what, limit: limit - found.size, ...(after && { after }) })
+      for (const job of page.jobs) if (!found.has(job.id)) found.set(job.id, job)
+      after = page.next
+    } while (after && found.size < limit)
+    if (found.size >= limit) break
+  }
+  return [...found.values()]
+}
+
+/** Piece by piece, each of which is asked for again on the next link if its answer was lost. */
+export async function bulk(side: QueueSide, action: Action, { state, ...what }: BulkFilter = {}): Promise<number> {
+  const filter = wireFilter(what)
+  const params = { action, ...(state && { state }), ...(filter && { filter }) }
+  let count = 0
+  let more: Partial<BulkResult> & { after?: BulkResult['next'] } = {}
+  for (;;) {
+    const piece = await side.answer<BulkResult>('bulk', { ...params, ...more })
+    count += piece.count
+    if (!piece.next) return count
+    more = { snapshot: piece.snapshot, after: piece.next }
+  }
+}
+
+export async function redrive(side: QueueSide, ids: readonly number[] | undefined): Promise<number> {
+  if (!ids) return bulk(side, 'redrive')
+  return (await side.answer<{ redriven: number }>('redrive', { ids })).redriven
+}

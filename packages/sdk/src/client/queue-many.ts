@@ -1,0 +1,109 @@
+import type { Turns, Worker, Working } from './worker.ts'
+
+/** One worker on many queues, the earlier ones first: loaded by whoever works on several. */
+
+/** Which of these a queue is one of, from 0; -1 for none. `*` stands for any characters, and what begins with `!` is left out. */
+export function rankOf(patterns: readonly string[], queue: string): number {
+  if (patterns.some((pattern) => pattern.startsWith('!') && fits(pattern.slice(1), queue))) return -1
+  return patterns.findIndex((pattern) => !pattern.startsWith('!') && fits(pattern, queue))
+}
+
+function fits(pattern: string, queue: string): boolean {
+  const [first = '', ...rest] = pattern.split('*')
+  if (rest.length === 0) return pattern === queue
+  if (!queue.startsWith(first)) return false
+  let at = first.length
+  const last = rest.pop() as string
+  for (const part of rest) {
+    const found = queue.indexOf(part, at)
+    if (found === -1) return false
+    at = found + part.length
+  }
+  return queue.length - last.length >= at && queue.endsWith(last)
+}
+
+export interface ManyParts<T> {
+  readonly patterns: readonly string[]
+  readonly concurrency: number
+  /** Tells of each queue that there is, at once or later. @returns what ends that */
+  readonly watch: (found: (queue: string) => void) => () => void
+  readonly begin: (queue: string, turns: Turns) => Working<T>
+}
+
+interface Member<T> {
+  readonly queue: string
+  readonly rank: number
+  readonly worker: Working<T>
+  /** Whether its home is asked for jobs. */
+  open: boolean
+}
+
+/**
+ * All its queues are asked for jobs; whose handler is begun next is decided here, among those that have come. As soon as jobs of a queue
+ * wait for a handler, those of later queues go back to their homes, where others can have them, and no more are asked for: they would
+ * wait here until their leases end.
+ */
+export class ManyQueues<T> implements Turns {
+  readonly #parts: ManyParts<T>
+  readonly #members: Member<T>[] = []
+  readonly #unwatch: () => void
+  #running = 0
+  #stopping: Promise<void> | undefined
+
+  constructor(parts: ManyParts<T>) {
+    this.#parts = parts
+    for (const pattern of parts.patterns) if (!/[!*]/.test(pattern)) this.#add(pattern)
+    this.#unwatch = parts.watch((queue) => this.#add(queue))
+  }
+
+  get running(): number {
+    return this.#running
+  }
+
+  #add(queue: string): void {
+    const rank = rankOf(this.#parts.patterns, queue)
+    if (this.#stopping || rank === -1 || this.#members.some((one) => one.queue === queue)) return
+    const member: Member<T> = { queue, rank, worker: this.#parts.begin(queue, this), open: true }
+    const behind = this.#members.findIndex((one) => one.rank > rank || (one.rank === rank && one.queue > queue))
+    this.#members.splice(behind === -1 ? this.#members.length : behind, 0, member)
+    // A home in the process may have given it jobs while it was made.
+    this.changed()
+  }
+
+  // ---- what its workers ask
+
+  begin(): boolean {
+    if (this.#running >= this.#parts.concurrency) return false
+    this.#running++
+    return true
+  }
+
+  ended(): void {
+    this.#running--
+    this.changed()
+  }
+
+  changed(): void {
+    let waiting = false
+    for (const member of this.#members) {
+      const { worker } = member
+      if (!waiting) worker.next()
+      if (member.open === waiting) {
+        member.open = !waiting
+        worker.turned(waiting)
+      }
+      waiting ||= worker.waiting > 0
+    }
+  }
+
+  capacity(worker: object): number | undefined {
+    const member = this.#members.find((one) => one.worker === worker)
+    return member?.open === false ? member.worker.running : undefined
+  }
+
+  stop(options?: Parameters<Worker['stop']>[0]): Promise<void> {
+    this.#unwatch()
+    this.#stopping ??= Promise.all(this.#members.map(({ worker }) => worker.stop(options))).then(() => {})
+    return this.#stopping
+  }
+}
