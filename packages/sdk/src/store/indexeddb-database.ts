@@ -109,7 +109,7 @@ export class Database {
         const { name } = error as Error
         if (name === 'QuotaExceededError') {
           this.#state = 'full'
-          throw new StoreFull('The browser has no room left', { cause: error })
+          throw new StoreFull('no room left', { cause: error })
         }
         if (!DEAD.includes(name)) throw error
         this.#drop()
