@@ -151,6 +151,33 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.gets(3)).map(({ data }) => data)).toEqual(['high', 'usual', 'low'])
       })
 
+      promise(
+        'counts a delay and a life from when a job was asked for, by the clock that says when it was sent',
+        async (stage) => {
+          const client = await stage.connect()
+          const asked = { askedAt: 5_000, delayMs: 60_000 }
+          const frame = { publisher: 'publisher_away', sentAt: 45_000 }
+          await client.enqueueAs({ ...frame, after: 0, first: 1, options: asked }, ['waited 40 s'])
+          await client.enqueueAs({ ...frame, after: 1, first: 2, options: { ...asked, delayMs: 1_000 } }, ['is due'])
+          await client.enqueueAs({ ...frame, after: 2, first: 3, options: { askedAt: 5_000, ttlMs: 30_000 } }, [
+            'too late',
+          ])
+          // A clock that was put back meanwhile.
+          await client.enqueueAs({ ...frame, after: 3, first: 4, options: { ...asked, askedAt: 50_000 } }, ['waits'])
+
+          await client.work(10, { leaseMs: 600_000 })
+          await client.gets(1)
+          stage.pass(20_000)
+          await client.gets(2)
+          stage.pass(39_999)
+          expect(await client.counts()).toMatchObject({ active: 2, scheduled: 1, dead: 1 })
+          stage.pass(1)
+          await client.gets(3)
+
+          expect(client.taken.map(({ data }) => data)).toEqual(['is due', 'waited 40 s', 'waits'])
+        },
+      )
+
       promise('keeps a delayed job until its time, and says when to be woken', async (stage) => {
         const client = await stage.connect()
         await client.enqueue(['later'], { delayMs: 5_000 })

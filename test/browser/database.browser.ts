@@ -40,7 +40,7 @@ test('work that awaits something else than its transaction is told, and never ta
     return 'done'
   })
 
-  await expect(work).rejects.toThrow('Committed too early')
+  await expect(work).rejects.toThrow('Too early')
 })
 
 test('the first request of a transaction follows in the same breath', async () => {
@@ -162,7 +162,7 @@ test('once closed it takes nothing more', async () => {
 
   database.close()
 
-  await expect(put(database, 'a', 2)).rejects.toThrow('closed')
+  await expect(put(database, 'a', 2)).rejects.toThrow('Closed')
   expect(lost).not.toHaveBeenCalled()
 })
 

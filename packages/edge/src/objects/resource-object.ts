@@ -37,13 +37,10 @@ interface LinkFacts {
 interface HomeOf<S> {
   attach(port: Port<S>, state: S): number
   receive(link: number, text: string): void
-  detach(link: number, left?: boolean): void
+  detach(link: number): void
   judge(link: number, identity: Identity): void
   due(): void
 }
-
-/** What a browser says for a page that is left or closed: no other link comes from there. */
-const GOING_AWAY = 1001
 
 /** What every home needs of its object, whatever it keeps. */
 export interface Shelter {
@@ -175,9 +172,9 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
     this.#resident.home.receive(seat.link, text)
   }
 
-  override webSocketClose(socket: WebSocket, code: number): Promise<void> {
+  override webSocketClose(socket: WebSocket): Promise<void> {
     return this.#during(() => {
-      this.#detach(socket, code === GOING_AWAY)
+      this.#detach(socket)
       // The platform leaves a hibernating socket's Close unanswered, and the peer would report 1006 ten seconds later. Its own code may
       // be one that nobody may send, so it is not repeated.
       close(socket, 1000, '')
@@ -371,14 +368,14 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
     else this.#left(visitor)
   }
 
-  #detach(line: Line, left = false): void {
+  #detach(line: Line): void {
     const seat = this.#links.get(line)
     // One that ended while this object was out of memory has no link any more, and its place is taken still.
     if (seat) this.#left(seat.visitor)
     else if (line instanceof WebSocket) this.#left(readAttachment<S>(line)?.visitor)
     if (!seat) return
     this.#links.delete(line)
-    this.#resident.home.detach(seat.link, left)
+    this.#resident.home.detach(seat.link)
   }
 
   #dismiss(line: Line, fault: Fault): void {
