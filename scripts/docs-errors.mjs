@@ -113,6 +113,10 @@ const GROUPS = [
       not_found: 'The server has `/health` and `/v1/topics/<name>`.',
       wrong_topic: 'Name the topic of the link’s address.',
       wrong_queue: 'Name the queue of the link’s address.',
+      bad_schedule:
+        'Correct what the message names: a pattern, a time zone, a period, or a schedule that would never come.',
+      unknown_schedule: 'Look at `schedules.list()`; make it with `schedules.upsert()`.',
+      too_many_schedules: 'Remove what is not needed, or use another queue.',
       too_many_workers: 'Share one worker between several handlers, or open another link.',
       subscription_exists: 'Count subscriptions up; never use a number twice on a link.',
       unknown_subscription: 'Unsubscribe once.',

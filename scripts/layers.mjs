@@ -11,7 +11,7 @@ const LAYERS = [
   {
     files: `${SDK}/broker/`,
     may: [`${SDK}/protocol/`, `${SDK}/store/store.ts`, `${SDK}/store/queue-store.ts`],
-    packages: [],
+    packages: ['croner'],
   },
   { files: `${SDK}/store/`, may: [`${SDK}/protocol/`, `${SDK}/broker/`, `${SDK}/platform.ts`], packages: [] },
   {

@@ -49,8 +49,10 @@ export class QueueStage {
       store: {
         load: (epoch) => alive(store.load(epoch)),
         commit: (commit) => {
-          this.written.push(commit)
-          return alive(this.commits.pass(() => store.commit(commit)))
+          // A process that is dead writes nothing more, whatever it was about to.
+          const write = () => (life === this.#lives ? store.commit(commit) : new Promise<void>(() => {}))
+          if (life === this.#lives) this.written.push(commit)
+          return alive(this.commits.pass(write))
         },
         durable: () => store.durable(),
         page: (...asked) => alive(store.page(...asked)),

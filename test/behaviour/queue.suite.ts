@@ -6,6 +6,7 @@ import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.t
 import { groupsSuite } from './queue-groups.suite.ts'
 import { manageSuite } from './queue-manage.suite.ts'
 import { ANA, QueueStage } from './queue-stage.ts'
+import { schedulePromises } from './schedules.suite.ts'
 
 const TIMEOUT_MS = 30_000
 const GRACE_MS = LIMITS.workerGraceMs
@@ -839,6 +840,8 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await client.work(2, { worker: 'worker_1' })
       })
     })
+
+    describe('schedules', () => schedulePromises(promise))
 
     describe('failing', () => {
       promise('of a commit closes every link, and what was acked is there', async (stage) => {

@@ -27,6 +27,8 @@ export interface Taken {
   readonly attempt: number
   readonly data: unknown
   readonly untilMs: number
+  /** The schedule that it is from, and the tick that it is for. */
+  readonly tick?: { readonly schedule: string; readonly at: number }
 }
 
 export const leaseOf = ({ id, token }: Taken): Lease => [id, token]
@@ -65,9 +67,11 @@ export class QueueClient implements Port<QueueLinkState> {
     this.frames.push(frame)
     if (frame.method === 'lost') this.lost.push(frame.params as LostParams)
     if (frame.method === 'jobs') {
-      const { token, untilMs, jobs, messages } = frame.params as JobsParams
+      const { token, untilMs, jobs, ticks = [], messages } = frame.params as JobsParams
       jobs.forEach(([id, attempt], i) => {
-        this.taken.push({ id, token, attempt, data: messages[i], untilMs })
+        const [, schedule, at] = ticks.find(([index]) => index === i) ?? []
+        const tick = schedule !== undefined && at !== undefined ? { tick: { schedule, at } } : {}
+        this.taken.push({ id, token, attempt, data: messages[i], untilMs, ...tick })
       })
     }
     for (const watcher of [...this.#watchers]) watcher()

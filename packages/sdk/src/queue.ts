@@ -18,4 +18,5 @@ export {
   queueNames,
   work,
 } from './client/queue.ts'
+export type { Schedule, ScheduleOptions, Schedules, TickOptions } from './client/schedules.ts'
 export type { Job, Worker, WorkOptions } from './client/worker.ts'

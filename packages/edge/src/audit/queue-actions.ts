@@ -18,6 +18,11 @@ const ACTIONS: Readonly<Record<QueueMethod, readonly Action[]>> = {
   bulk: ['change'],
   pause: ['change'],
   limit: ['change'],
+  schedule: ['change'],
+  schedules: ['view', 'peek'],
+  unschedule: ['change'],
+  pauseSchedule: ['change'],
+  runSchedule: ['change'],
 }
 
 /** Of frames to a queue. */

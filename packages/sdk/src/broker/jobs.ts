@@ -30,6 +30,7 @@ import { Publishers } from './publishers.ts'
 import { type Carried, leaseFact, marksOf, type QueueLimits, type Recovered, STATE, writeMarks } from './queue-facts.ts'
 import { Rates } from './rates.ts'
 import type { Allowed } from './rights.ts'
+import type { Schedules, Tick } from './schedules.ts'
 import { Tally } from './tally.ts'
 
 /** The right to one job until a time. Its token is its claim's. */
@@ -65,6 +66,7 @@ export interface Sealed {
  * must: jobs that are held, the first ones of each lane, and what was touched since the store was asked for more.
  */
 export class Jobs {
+  readonly schedules: Schedules
   readonly #publishers: Publishers
   /** Publishers whose marks have changed since they were written by themselves. */
   #changed: Set<string>
@@ -102,11 +104,13 @@ export class Jobs {
   #claims: Claim[] = []
   readonly #dirtyClaims = new Set<Claim>()
   #putBytes = 0
+  #tickCount = 0
   /** No lease ends before. */
   #nextDeadline = Number.POSITIVE_INFINITY
 
   constructor(recovered: Recovered, nowMs: number) {
     const { publishers, changed, next, token, paused, count, slots, claims } = recovered
+    this.schedules = recovered.schedules
     this.#publishers = publishers
     this.#changed = changed
     this.#next = next
@@ -166,7 +170,7 @@ export class Jobs {
   }
 
   get empty(): boolean {
-    return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry
+    return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry && !this.schedules.dirty
   }
 
   get nextDeadline(): number {
@@ -217,7 +221,34 @@ export class Jobs {
     return this.#rates.waitMs(user, rate, { count: left, nowMs })
   }
 
-  #add(kind: Kind, { body, by, byText, sequence, nowMs }: Arrival): void {
+  /** Adds jobs for the ticks whose time has come. What is left after so many comes with the next commit. */
+  tick(nowMs: number): void {
+    while (nowMs >= this.schedules.nextAt && this.#tickCount < LIMITS.ticksPerCommit) {
+      const tick = this.schedules.take(nowMs)
+      if (!tick) return
+      this.#tickCount++
+      this.#addTick(tick, nowMs)
+    }
+  }
+
+  /** Adds a job of a schedule that is there by hand. @returns its id, or `undefined` where there may be no other one now */
+  runSchedule(may: Allowed<'change'>, id: string, run: string, nowMs: number): number | undefined {
+    const tick = this.schedules.byHand(may, id, run)
+    if ('job' in tick) return tick.job
+    const job = this.#addTick(tick, nowMs)
+    this.schedules.ran(tick, run, job)
+    return job
+  }
+
+  #addTick(tick: Tick, nowMs: number): number {
+    const { options, body, by, sequence } = tick
+    const job = this.#add(kindOf(options), { body, by, byText: JSON.stringify(by), sequence, nowMs })
+    if (this.#next - this.#carriedNext >= LIMITS.carriedJobs) this.#mustCarry = true
+    this.schedules.added(tick, job)
+    return job.id
+  }
+
+  #add(kind: Kind, { body, by, byText, sequence, nowMs }: Arrival): Job {
     const { options, text, delayMs, runAt } = kind
     const due = runAt ?? nowMs + delayMs
     const timed = due > nowMs
@@ -230,6 +261,7 @@ export class Jobs {
     this.#putBytes += body.length
     this.#touch(job)
     this.#queue(job)
+    return job
   }
 
   // ---- claiming
@@ -455,6 +487,7 @@ export class Jobs {
 
   #end(job: Job): void {
     job.gone = true
+    this.schedules.ended(job)
     this.#touch(job)
   }
 
@@ -469,6 +502,7 @@ export class Jobs {
     job.due = due
     job.until = 0
     job.turn++
+    this.schedules.moved(job)
     this.#touch(job)
     if (job.lane < CLAIMABLE) this.#queue(job)
   }
@@ -650,9 +684,10 @@ export class Jobs {
       job.stored = place
     }
     const claims = this.#claims.filter(({ held }) => held.size > 0)
-    const facts = this.#seal(nowMs)
+    const facts = [...this.#seal(nowMs), ...this.schedules.seal()]
     const bytes = this.#putBytes
     this.#putBytes = 0
+    this.#tickCount = 0
     this.#dirty = []
     this.#claims = []
     return { write: { put, move, remove, facts }, claims, bytes }

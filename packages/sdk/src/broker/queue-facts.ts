@@ -4,6 +4,7 @@ import { type Job, jobOf } from './job.ts'
 import type { Claim, Held } from './jobs.ts'
 import type { Rate } from './machine.ts'
 import { Publishers } from './publishers.ts'
+import { isTick, openOf, readSchedule, type ScheduleRow, Schedules } from './schedules.ts'
 import { Tally } from './tally.ts'
 
 /**
@@ -78,13 +79,15 @@ export interface Memo {
   readonly leases: readonly (LeaseRow & { readonly slot: number })[]
   readonly carried: Carried
   readonly buckets: readonly StoredMark[]
-  /** Jobs that were leased. */
+  readonly schedules: readonly ScheduleRow[]
+  /** Jobs that were leased, or that a schedule waits for. */
   readonly places: readonly Place[]
 }
 
 export function readMemo({ epoch, facts }: QueueLoaded): Memo {
   const leases: (LeaseRow & { slot: number })[] = []
   const buckets: StoredMark[] = []
+  const schedules: ScheduleRow[] = []
   let carried: Carried = { count: 0, next: 1, token: 0, paused: false, limits: {}, given: '[]', marks: [], rows: [] }
   for (const [name, text] of facts) {
     const fact: unknown = JSON.parse(text)
@@ -95,17 +98,22 @@ export function readMemo({ epoch, facts }: QueueLoaded): Memo {
       found = row.carried
       leases.push({ ...row, slot: Number(name.slice(LEASE.length)) })
     } else if (name.startsWith(MARKS)) buckets.push(...(fact as StoredMark[]))
+    else {
+      const row = readSchedule(name, fact)
+      if (row) schedules.push(row)
+    }
     if (found && found.count > carried.count) carried = found
   }
   // A job that stands in several is its newest claim's.
   leases.sort((a, b) => a.token - b.token)
-  const places = leases.flatMap(({ jobs }) => jobs.map(([lane, due, id]) => ({ lane, due, id })))
-  return { epoch, leases, carried, buckets, places }
+  const leased = leases.flatMap(({ jobs }) => jobs.map(([lane, due, id]) => ({ lane, due, id })))
+  return { epoch, leases, carried, buckets, schedules, places: [...leased, ...schedules.flatMap(openOf)] }
 }
 
 export interface Recovered {
   readonly epoch: string
   readonly publishers: Publishers
+  readonly schedules: Schedules
   readonly changed: Set<string>
   readonly next: number
   readonly carriedNext: number
@@ -120,7 +128,7 @@ export interface Recovered {
   readonly rows: readonly number[]
 }
 
-/** @param leased rows of jobs that were leased @param newer jobs that were added since the marks were written, in lanes of ids */
+/** @param leased rows of jobs at the places of the memo @param newer jobs that were added since the marks were written, in lanes of ids */
 export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly JobRow[]): Recovered {
   const { epoch, leases, carried, buckets } = memo
   const publishers = new Publishers()
@@ -132,17 +140,18 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
   let { next } = carried
   for (const row of newer.toSorted((a, b) => a.id - b.id)) {
     const { id, by, sequence, at } = jobOf(row)
+    next = id + 1
+    if (isTick(by)) continue
     publishers.record(by, { first: sequence, count: 1, offset: id, at })
     changed.add(by)
-    next = id + 1
   }
-  const leasedRows = new Map(leased.map((row) => [row.id, row]))
+  const there = new Map(leased.map((row) => [row.id, row]))
   const claims = new Map<number, Claim>()
   const held = new Map<number, Held>()
   for (const { token, slot, worker, leaseMs, jobs } of leases) {
     const claim: Claim = { token, slot, worker, leaseMs, held: new Map(), pushed: true }
     for (const [lane, due, id, turn, untilMs] of jobs) {
-      const row = leasedRows.get(id)
+      const row = there.get(id)
       if (!row || row.lane !== lane || row.due !== due) continue
       const job: Job = jobOf(row)
       if (job.turn !== turn) continue
@@ -163,6 +172,7 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
   return {
     epoch,
     publishers,
+    schedules: new Schedules(memo.schedules, (id) => there.has(id)),
     changed,
     next,
     carriedNext: carried.next,

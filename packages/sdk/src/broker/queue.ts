@@ -22,6 +22,8 @@ import type { Recovered } from './queue-facts.ts'
 import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
 import { type Allowed, authorize } from './rights.ts'
+import { callSchedules, type ScheduleCall } from './schedule-calls.ts'
+import { isTick, tickOf } from './schedules.ts'
 
 export interface QueueOptions {
   readonly queue: string
@@ -159,6 +161,7 @@ export class Queue {
     // An alarm may be lost: whatever comes after its time does what it would have done.
     if (nowMs >= this.#wakeAt) effects.push(...this.#due(nowMs))
     if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))
+    if (!this.#full(0)) jobs.tick(nowMs)
     if (!this.#inFlight) {
       this.#deal(nowMs)
       if (!this.#refilling)
@@ -263,6 +266,8 @@ export class Queue {
         return this.#pause(link, from, id, frame.params)
       case 'limit':
         return this.#limit(link, from, id, frame.params)
+      default:
+        return this.#schedule(link, from, frame, nowMs)
     }
   }
 
@@ -426,9 +431,11 @@ export class Queue {
     const facts = { token: claim.token, untilMs: held[0]?.untilMs ?? 0 }
     const jobs = held.map(({ job }) => [job.id, deliveryOf(job), job.at] as const)
     const bodies = held.map(({ job }) => job.body)
+    const ticks = ticksOf(held)
+    const given = { ...facts, jobs, ...(ticks.length > 0 && { ticks }) }
     const text = pull
-      ? encodeClaimed(pull.id, held.length > 0 ? { ...facts, jobs } : NOTHING, bodies)
-      : encodeJobs({ queue: this.#options.queue, worker: worker.name, ...facts, jobs }, bodies)
+      ? encodeClaimed(pull.id, held.length > 0 ? given : NOTHING, bodies)
+      : encodeJobs({ queue: this.#options.queue, worker: worker.name, ...given }, bodies)
     const said: QueueEffect = { name: 'send', links: [worker.link], text }
     return pull?.wait ? [said, ...this.#remember(pull.link)] : [said]
   }
@@ -604,8 +611,7 @@ export class Queue {
   #list(link: number, from: Link, id: number, params: QueueParams<'list'>, nowMs: number): QueueEffect[] {
     const may = authorize(from.identity, 'view')
     if ('code' in may) return answerError(link, id, may)
-    if (from.pages.exhausted(nowMs))
-      return answerError(link, id, busy('more pages than historyBytes allows were asked for', 1_000))
+    if (from.pages.exhausted(nowMs)) return answerError(link, id, PAGES)
     const { state, limit, after, filter } = params
     if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
     if (state === 'active') return this.#listActive(link, id, params)
@@ -778,6 +784,16 @@ export class Queue {
     return this.#reply(link, id, {})
   }
 
+  #schedule(link: number, { identity, pages }: Link, call: ScheduleCall, nowMs: number): QueueEffect[] {
+    if (this.#full(0)) return answerError(link, call.id, FULL)
+    const page = call.method === 'schedules'
+    if (page && pages.exhausted(nowMs)) return answerError(link, call.id, PAGES)
+    const result = callSchedules(this.#jobs, identity, call, nowMs)
+    if ('code' in result) return answerError(link, call.id, result)
+    if (page) pages.spend(JSON.stringify(result).length)
+    return this.#reply(link, call.id, result)
+  }
+
   /** Answer when the store has been asked, unless the link is gone by then. */
   #later(link: number, id: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
     const from = this.#links.get(link)
@@ -834,6 +850,9 @@ export class Queue {
   /** The one alarm, for whatever comes first. */
   #alarm(effects: QueueEffect[], nowMs: number): void {
     let at = Math.min(this.#expiresAt, this.#jobs.nextDeadline)
+    // A tick that has come waits for a commit.
+    const { nextAt } = this.#jobs.schedules
+    if (nextAt > nowMs) at = Math.min(at, nextAt)
     let room = false
     for (const worker of this.#workers.values()) {
       if (worker.link === undefined) at = Math.min(at, worker.goneAt + LIMITS.workerGraceMs)
@@ -855,7 +874,18 @@ const HIDDEN = fault('forbidden', 'text: to search payloads asks for the right t
 const ELSEWHERE = fault('bad_params', 'after: not a place among these')
 const ACTS_ON = { redrive: 'dead', promote: 'scheduled', retry: 'retrying' } as const
 const FULL = busy('more than undurableBytes waits to become durable', 100)
+const PAGES = busy('more pages than historyBytes allows were asked for', 1_000)
 const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity
 const upTo = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 /** The name that a worker has given itself. */
 const nameIn = (key: string): string => key.slice(key.lastIndexOf('.') + 1)
+
+function ticksOf(held: readonly Held[]): (readonly [index: number, schedule: string, at: number])[] {
+  const ticks: (readonly [index: number, schedule: string, at: number])[] = []
+  for (const [i, { job }] of held.entries()) {
+    if (!isTick(job.by)) continue
+    const { schedule, at } = tickOf(job)
+    ticks.push([i, schedule, at])
+  }
+  return ticks
+}

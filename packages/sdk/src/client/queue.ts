@@ -11,6 +11,7 @@ import type { ManyQueues } from './queue-many.ts'
 import { namesOf } from './queue-names.ts'
 import { QueueSide } from './queue-side.ts'
 import type { Ack, Stored } from './receipt.ts'
+import type { Schedules } from './schedules.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { type Job, type Worker, Working, type WorkOptions } from './worker.ts'
 
@@ -165,6 +166,8 @@ export interface Queue<I, O = I> {
    * after that. What is left out is not limited; a restart does not forget it.
    */
   limit(limits: QueueLimits): Promise<void>
+  /** Jobs that the queue adds by itself when their time comes. */
+  readonly schedules: Schedules<I>
 }
 
 export interface QueueLimits {
@@ -237,6 +240,10 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     await side.answer('pause', { paused })
   }
 
+  // Who has no schedules does not load what manages them.
+  const schedules = async (): Promise<Schedules<I>> =>
+    (await import('./schedules.ts')).schedulesOf(side, { lineOf, wireOptions })
+
   return {
     name,
     enqueue: (data, own) => {
@@ -266,6 +273,14 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     resume: () => setPaused(false),
     limit: async ({ concurrency, rate }) => {
       await side.answer('limit', { concurrency, rate })
+    },
+    schedules: {
+      upsert: async (...asked) => (await schedules()).upsert(...asked),
+      list: async () => (await schedules()).list(),
+      remove: async (id) => (await schedules()).remove(id),
+      runNow: async (id) => (await schedules()).runNow(id),
+      pause: async (id) => (await schedules()).pause(id),
+      resume: async (id) => (await schedules()).resume(id),
     },
   }
 }

@@ -14,6 +14,8 @@ export interface Job<T> {
   readonly attempt: number
   /** When the queue's home took it in, which for a job that was enqueued offline is later. */
   readonly enqueuedAt: Date
+  /** Of a job that a schedule has added: which schedule, and the time for which it was to be added, however late that was. */
+  readonly tick: { readonly schedule: string; readonly at: Date } | undefined
   /** Aborted when the lease is lost or the job is cancelled: whatever is done after that, somebody else may do, too. */
   readonly signal: AbortSignal
   /** So many ms more from now on; default as long again. */
@@ -80,6 +82,7 @@ interface Task {
   readonly raw: unknown
   readonly attempt: number
   readonly enqueuedAt: number
+  readonly tick: { readonly schedule: string; readonly at: Date } | undefined
   readonly abort: AbortController
   outcome: Outcome | undefined
   /** Another one may have it by now. */
@@ -234,11 +237,14 @@ export class Working<T> implements Worker {
     this.#flush()
   }
 
-  #took({ token, jobs, messages }: JobsParams): void {
+  #took({ token, jobs, ticks = [], messages }: JobsParams): void {
+    let passed = 0
     jobs.forEach(([id, attempt, enqueuedAt], i) => {
       const lease: Lease = [id, token]
+      const by = ticks[passed]?.[0] === i ? ticks[passed++] : undefined
+      const tick = by && { schedule: by[1], at: new Date(by[2]) }
       const abort = new AbortController()
-      const task: Task = { lease, raw: messages[i], attempt, enqueuedAt, abort, outcome: undefined, lost: false }
+      const task: Task = { lease, raw: messages[i], attempt, enqueuedAt, tick, abort, outcome: undefined, lost: false }
       this.#held.set(keyOf(lease), task)
       this.#ready.push(task)
     })
@@ -314,7 +320,7 @@ export class Working<T> implements Worker {
   }
 
   #jobOf(task: Task): Job<T> {
-    const { lease, raw, attempt, enqueuedAt, abort } = task
+    const { lease, raw, attempt, enqueuedAt, tick, abort } = task
     const say = (outcome: Outcome): void => {
       task.outcome = outcome
     }
@@ -324,6 +330,7 @@ export class Working<T> implements Worker {
       data: this.#read(raw),
       attempt,
       enqueuedAt: new Date(enqueuedAt),
+      tick,
       signal: abort.signal,
       extend: (ms) => {
         if (!task.lost) this.#say('extend', { lease, ...(ms !== undefined && { ms }) })

@@ -171,6 +171,19 @@ export const ERRORS = {
     http: 429,
     close: 4012,
   },
+  bad_schedule: {
+    number: 1220,
+    meaning: 'The schedule cannot be kept; the message says why',
+    retryable: false,
+    http: 422,
+  },
+  unknown_schedule: { number: 1221, meaning: 'The queue has no schedule of this id', retryable: false, http: 404 },
+  too_many_schedules: {
+    number: 1222,
+    meaning: 'The queue has schedulesPerQueue schedules already',
+    retryable: false,
+    http: 429,
+  },
 
   // Who
   token_missing: { number: 1301, meaning: 'A token is needed', retryable: false, http: 401, close: 4510 },

@@ -86,4 +86,23 @@ export const LIMITS = {
   carriedMarks: 32,
   /** Jobs that can be added before the marks of their publishers are written; what waking reads is bounded by it. */
   carriedJobs: 1_000,
+
+  /** Schedules of a queue: all of them are in memory while it is, and are read when it wakes. */
+  schedulesPerQueue: 500,
+  scheduleIdChars: 128,
+  scheduleDescriptionChars: 500,
+  /** Payload of a schedule's jobs as JSON text in UTF-8; it is written again with every tick. */
+  scheduleBytes: 16 * 1024,
+  cronChars: 256,
+  timeZoneChars: 64,
+  /** The shortest period of a schedule. */
+  everyMs: 100,
+  /** Ticks that one schedule catches up on after the home could not work; the oldest are left out. */
+  catchUpTicks: 1_000,
+  /** Jobs that ticks add in one commit; what is left comes with the next. */
+  ticksPerCommit: 100,
+  /** A tick that comes so late counts as missed: an alarm may be late by a minute. */
+  tickLateMs: 60_000,
+  /** Newest requests to run a schedule by hand that are recognised when they come again. */
+  scheduleRuns: 8,
 } as const

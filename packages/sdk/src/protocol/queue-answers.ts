@@ -9,6 +9,7 @@ export interface Pushed {
   readonly token: number
   readonly untilMs: number
   readonly jobs: readonly (readonly [id: number, attempt: number, enqueuedAt: number])[]
+  readonly ticks?: readonly (readonly [index: number, schedule: string, at: number])[]
 }
 
 export function encodeJobs(facts: Pushed, bodies: readonly string[]): string {

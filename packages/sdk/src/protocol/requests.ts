@@ -56,6 +56,7 @@ export function decodeRequest(text: string): Request | BadRequest {
 export function decodeQueueRequest(text: string): QueueRequest | BadRequest {
   const read = readFrame(text, QUEUE_REQUESTS, 'enqueue')
   if ('fault' in read) return read
+  if (read.method === 'schedule') return checkSchedule(read)
   if (!read.lines) return read as QueueRequest
   const { id, lines } = read
   const params = read.params as QueueParams<'enqueue'>
@@ -64,6 +65,13 @@ export function decodeQueueRequest(text: string): QueueRequest | BadRequest {
   if (!Number.isSafeInteger(params.first + lines.count))
     return { id, fault: fault('bad_params', 'first: out of its bounds') }
   return { method: 'enqueue', id, params, lines }
+}
+
+/** Its payload will stand in a line of its own, in the frames that bring its jobs. */
+function checkSchedule(read: Read): QueueRequest | BadRequest {
+  const { data } = read.params as QueueParams<'schedule'>
+  const wrong = data.includes('\n') ? fault('bad_payload', 'data: one line of JSON is needed') : lineFault(data)
+  return wrong ? { id: read.id, fault: wrong } : (read as QueueRequest)
 }
 
 interface Read {

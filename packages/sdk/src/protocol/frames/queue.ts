@@ -4,6 +4,7 @@ import { AuthenticateParams } from './authenticate.ts'
 import { HelloParams } from './hello.ts'
 import { Fate } from './publish.ts'
 import { Count, Positive, PublisherId, TopicName } from './scalars.ts'
+import { SCHEDULE_REQUESTS, Scheduled } from './schedules.ts'
 
 /** The frames of queues. Batch-first: one frame carries many jobs, or what became of many. */
 
@@ -58,6 +59,13 @@ export const EnqueueParams = v.object({
   each: v.optional(many(v.nullable(JobOptions))),
 })
 
+/** Client → broker: make a schedule, or change it. Its ticks are the time of its jobs, so there is no other one among the options. */
+export const ScheduleParams = v.object({
+  queue: TopicName,
+  ...Scheduled.entries,
+  options: v.optional(v.omit(JobOptions, ['delayMs', 'runAt'])),
+})
+
 /** As for messages; `offset` is the id of the first job. */
 export const EnqueueResult = v.object({
   epoch: v.string(),
@@ -94,11 +102,15 @@ export const ClaimParams = v.object({
   leaseMs: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.leaseMs)),
   wait: v.optional(v.boolean()),
 })
+/** Which of the jobs have been added by a schedule: its place among them, the schedule, and its tick (ms since 1970). */
+export const Ticks = v.array(v.tuple([Count, v.string(), Count]))
+
 /** As in `jobs`; fewer than were asked for does not mean that there are no more. `token` and `untilMs` are left out where there is none. */
 export const ClaimResult = v.object({
   token: v.optional(Positive),
   untilMs: v.optional(Count),
   jobs: v.array(v.tuple([Positive, Positive, Count])),
+  ticks: v.optional(Ticks),
   messages: v.array(v.unknown()),
 })
 
@@ -243,6 +255,7 @@ export const JobsParams = v.object({
   token: Positive,
   untilMs: Count,
   jobs: v.array(v.tuple([Positive, Positive, Count])),
+  ticks: v.optional(Ticks),
   messages: v.array(v.unknown()),
 })
 
@@ -269,6 +282,8 @@ export const QUEUE_REQUESTS = {
   bulk: BulkParams,
   pause: PauseParams,
   limit: LimitParams,
+  schedule: ScheduleParams,
+  ...SCHEDULE_REQUESTS,
 } as const
 
 export type QueueMethod = keyof typeof QUEUE_REQUESTS
