@@ -16,7 +16,7 @@ import type { QueueWorld } from './world.ts'
 const BACKOFF = { type: 'exponential', initialMs: 200, factor: 2, maxMs: 3_000, jitter: 0.5 } as const
 
 /** Whoever comes back after a while when its link is lost. */
-abstract class Actor {
+export abstract class Actor {
   protected readonly world: QueueWorld
   protected wire: Wire | undefined
   #lastRequest = 0

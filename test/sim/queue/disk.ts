@@ -62,6 +62,16 @@ export class QueueDisk {
     return Array.from({ length: LANES.dead + 1 }, (_, lane) => [...this.#durable.page(lane, undefined, ALL)]).flat()
   }
 
+  /** Whether another tick will come. */
+  get scheduled(): boolean {
+    const { facts } = this.#durable.load(this.#epoch)
+    return facts.some(([name, text]) => {
+      if (!name.startsWith('s:')) return false
+      const { next, paused } = JSON.parse(text) as { next?: number; paused: boolean }
+      return next !== undefined && !paused
+    })
+  }
+
   get waiting(): number {
     return this.rows().filter(({ lane }) => lane < CLAIMABLE).length
   }
@@ -81,13 +91,16 @@ export class QueueDisk {
       const written = !fails || this.#world.random.chance(0.5)
       return this.#later(life, () => {
         this.#undurable.shift()
-        if (written) this.#durable.commit(commit)
+        if (written) this.#keep(commit)
         if (fails) this.#fail(written ? 'commit failed and was written' : 'commit failed')
       })
     }
     if (fails) this.#fail('commit failed')
-    this.#seen.commit(commit)
-    if (this.#seen !== this.#durable) this.#undurable.push(commit)
+    if (this.#seen === this.#durable) this.#keep(commit)
+    else {
+      this.#seen.commit(commit)
+      this.#undurable.push(commit)
+    }
   }
 
   #flush(life: number): void | Promise<void> {
@@ -98,13 +111,19 @@ export class QueueDisk {
         this.#lose()
         this.#fail('flush failed')
       }
-      for (const commit of this.#undurable.splice(0)) this.#durable.commit(commit)
+      for (const commit of this.#undurable.splice(0)) this.#keep(commit)
     })
+  }
+
+  /** From here on nothing can be lost. */
+  #keep(commit: QueueCommit): void {
+    this.#durable.commit(commit)
+    this.#world.ticks?.durable(commit)
   }
 
   #lose(): void {
     const kept = this.#world.random.between(0, this.#undurable.length)
-    for (const commit of this.#undurable.splice(0).slice(0, kept)) this.#durable.commit(commit)
+    for (const commit of this.#undurable.splice(0).slice(0, kept)) this.#keep(commit)
     if (this.#seen !== this.#durable) this.#seen = copy(this.#durable, this.#epoch)
   }
 

@@ -61,4 +61,28 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',
     'for (const { claim } of this.#jobs.held) this.#holder',
   ]),
+  mutant('a next tick that is written after its job', 'jobs.ts', [
+    '...this.schedules.seal()]',
+    '...(put.length === 0 ? this.schedules.seal() : [])]',
+  ]),
+  mutant('ticks to catch up on that are forgotten', 'schedules.ts', [
+    'const first = pending[0] ?? next\n',
+    'const first = next\n',
+  ]),
+  mutant('a tick that was waited for and is not looked for again', 'schedules.ts', [
+    'if (come.length < most) come.push(next)',
+    '',
+  ]),
+  mutant('ticks that come again where a clock is put back', 'schedules.ts', [
+    'after(Math.max(nowMs, reached))',
+    'after(nowMs)',
+  ]),
+  mutant('a job that is looked for where it was first', 'schedules.ts', [
+    'this.#setOpen(schedule, undefined)\n    this.#touch(schedule)\n  }\n\n  /** A job is over.',
+    'this.#setOpen(schedule, undefined)\n  }\n\n  /** A job is over.',
+  ]),
+  mutant('a run by hand that is not recognised when it comes again', 'schedules.ts', [
+    'schedule?.runs.find(([name]) => name === run)',
+    'schedule?.runs.find(([name]) => name.length > run.length)',
+  ]),
 ]

@@ -14,6 +14,7 @@ import type {
 } from '../../../packages/sdk/src/protocol/frames/queue.ts'
 import { decodeQueueRequest } from '../../../packages/sdk/src/protocol/requests.ts'
 import { QueueDisk } from './disk.ts'
+import { nameOf } from './ticks.ts'
 import { Truth } from './truth.ts'
 import type { QueueWorld } from './world.ts'
 
@@ -182,10 +183,12 @@ export class QueueServer {
   #send(wire: Wire, frame: Frame): void {
     const { id, method, params, result } = frame
     if (method === 'jobs') {
-      const { worker, token, untilMs, jobs, messages } = params as JobsParams
+      const { worker, token, untilMs, jobs, ticks = [], messages } = params as JobsParams
       const at = untilMs - this.#world.swarm.leaseMs
       jobs.forEach(([job], i) => {
-        this.truth.claimed(worker, job, { job: messages[i] as string, token, untilMs, at })
+        const [, schedule] = ticks.find(([index]) => index === i) ?? []
+        const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
+        this.truth.claimed(worker, job, { job: name, token, untilMs, at })
       })
     }
     const puller = typeof id === 'number' ? wire.claims.get(id) : undefined
@@ -262,5 +265,11 @@ export class QueueServer {
     this.#world.fault('clock jump')
     const { random } = this.#world
     this.#clockOffset += random.pick([-60_000, -3_000, -100, 100, 3_000, 60_000])
+  }
+
+  /** Somebody sets it right. */
+  putClockRight(): void {
+    if (this.#clockOffset !== 0) this.#world.fault('clock jump')
+    this.#clockOffset = 0
   }
 }

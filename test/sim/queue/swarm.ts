@@ -32,6 +32,7 @@ export interface QueueSwarm {
   /** Of workers, who ask for jobs and are not pushed to. */
   readonly pulling: number
   readonly lostAlarms: number
+  readonly schedules: boolean
   readonly limits: Partial<Record<keyof typeof LIMITS, number>>
 }
 
@@ -55,6 +56,7 @@ export type Happening =
   | 'limit'
   | 'count'
   | 'bulk'
+  | 'meddle'
 
 export function drawQueueSwarm(random: Random): QueueSwarm {
   const share = (probability: number, most: number): number => (random.chance(probability) ? random.next() * most : 0)
@@ -74,6 +76,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
   rarely('limit', 0.2, 2_000, 15_000)
   rarely('bulk', 0.3, 1_000, 8_000)
   rarely('count', 0.5, 500, 5_000)
+  rarely('meddle', 0.4, 500, 5_000)
   const graceMs = random.pick([500, 3_000, 10_000])
   const delayMs = random.pick([0, 1, 20, 300])
   const storeMs = random.pick([1, 10, 200])
@@ -109,6 +112,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     silent: share(0.3, 0.2),
     pulling: share(0.4, 1),
     lostAlarms: share(0.3, 0.7),
+    schedules: random.chance(0.6),
     limits: {
       laneJobs: random.pick([1, 2, 5, 1_000]),
       laneBytes: random.pick([10, 1_048_576]),
@@ -120,6 +124,8 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
       leasesPerQueue: random.pick([2, 50_000]),
       jobLosses: random.pick([0, 3, 1_000]),
       workerGraceMs: graceMs,
+      ticksPerCommit: random.pick([1, 3, 100]),
+      tickLateMs: random.pick([0, 1_000, 60_000]),
       messageBytes: 8,
     },
   }

@@ -5,8 +5,10 @@ import { Scheduler } from '../scheduler.ts'
 import { withLimits } from '../swarm.ts'
 import type { Counters, Outcome } from '../world.ts'
 import { Enqueuer, SimWorker } from './actors.ts'
+import { Manager } from './manager.ts'
 import { QueueServer } from './server.ts'
 import { drawQueueSwarm, type Happening, type QueueSwarm } from './swarm.ts'
+import { nameOfRow, Ticks } from './ticks.ts'
 
 /** What a campaign must have met, or it has shown nothing. */
 export const QUEUE_KINDS = [
@@ -37,6 +39,9 @@ export const QUEUE_KINDS = [
   'done to many',
   'grouped',
   'strictly grouped',
+  'tick',
+  'run by hand',
+  'not run beside another one',
 ]
 
 export interface QueueWorld {
@@ -44,6 +49,8 @@ export interface QueueWorld {
   readonly random: Random
   readonly swarm: QueueSwarm
   readonly server: QueueServer
+  /** Where there are schedules. */
+  readonly ticks: Ticks | undefined
   /** A failure of ours, which is no history. */
   broken: unknown
   chance(probability: number): boolean
@@ -74,6 +81,8 @@ class Core implements QueueWorld {
   readonly swarm: QueueSwarm
   readonly clock: Scheduler
   readonly server: QueueServer
+  readonly ticks: Ticks | undefined
+  readonly #manager: Manager | undefined
   broken: unknown
   #chaos = true
   #crashAtCommit = false
@@ -96,6 +105,8 @@ class Core implements QueueWorld {
     this.server.start()
     this.#enqueuers = Array.from({ length: swarm.enqueuers }, (_, i) => new Enqueuer(this, `enqueuer-${i}`))
     this.#workers = Array.from({ length: swarm.workers }, () => this.#hire())
+    this.#manager = swarm.schedules ? new Manager(this) : undefined
+    this.ticks = this.#manager && new Ticks(this, this.#manager)
   }
 
   #hire(): SimWorker {
@@ -165,7 +176,10 @@ class Core implements QueueWorld {
         server.jump()
         return
       case 'cut':
-        random.pick([...this.#workers, ...this.#enqueuers]).cut()
+        random.pick([...this.#workers, ...this.#enqueuers, ...(this.#manager ? [this.#manager] : [])]).cut()
+        return
+      case 'meddle':
+        this.#manager?.meddle()
         return
       case 'kill':
         worker.kill()
@@ -199,6 +213,7 @@ class Core implements QueueWorld {
     const { clock, server } = this
     this.#chaos = false
     const healedAt = clock.now
+    server.putClockRight()
     const watch = (): void => {
       server.due()
       // Also what was paused or limited goes on.
@@ -209,15 +224,19 @@ class Core implements QueueWorld {
     }
     watch()
     const atRest = (): boolean =>
-      this.#enqueuers.every(({ idle }) => idle) && server.disk.idle && server.disk.waiting === 0
+      this.#enqueuers.every(({ idle }) => idle) &&
+      server.disk.idle &&
+      !server.disk.scheduled &&
+      server.disk.waiting === 0
     while (clock.now < healedAt + REST_LIMIT_MS && !atRest()) clock.run(clock.now + LOOK_MS)
+    this.ticks?.end()
     this.record({ e: 'rested', ms: clock.now - healedAt, limitMs: REST_LIMIT_MS - 1 })
   }
 
   #judge(): Outcome['verdict'] {
     const rows = this.server.disk.rows()
     for (const { lane } of rows) if (lane >= 30) this.count('dead')
-    const left = new Set([...rows.map(({ body }) => JSON.parse(body) as string), ...this.server.truth.maybeDone])
+    const left = new Set([...rows.map(nameOfRow), ...this.server.truth.maybeDone])
     const log = { epoch: '', floor: 0, head: 0, messages: [] }
     return check(this.#history, { logs: [log], subscriptions: [], jobs: left })
   }
