@@ -142,6 +142,7 @@ const GROUPS = [
       everyMs: { what: 'The shortest period of a schedule.', over: '`bad_schedule`, below it' },
       catchUpTicks: { over: 'the oldest are left out' },
       ticksPerCommit: { over: 'the others come with the next commit' },
+      tickRetryMs: { over: 'an alarm rings' },
       tickLateMs: { over: 'it counts as missed' },
       scheduleRuns: { over: 'the oldest is forgotten, and would run once more' },
     },

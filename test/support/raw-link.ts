@@ -11,7 +11,8 @@ import WebSocket from 'ws'
 /** One link spoken by hand, frame by frame, for what no client of ours would say or do. */
 export class RawLink {
   readonly #socket: WebSocket
-  readonly #topic: string
+  /** The topic or queue that every request names. */
+  readonly #of: object
   readonly #waiting: { readonly wanted: (frame: Frame) => boolean; readonly found: (frame: Frame) => void }[] = []
   readonly frames: Frame[] = []
   /** Of each frame, in the order of `frames`. */
@@ -20,23 +21,31 @@ export class RawLink {
   readonly closed: Promise<number>
   #lastId = 0
 
-  private constructor(socket: WebSocket, topic: string) {
+  private constructor(socket: WebSocket, of: object) {
     this.#socket = socket
-    this.#topic = topic
+    this.#of = of
     socket.on('message', (text) => this.#take(String(text)))
     this.closed = new Promise((resolve) => socket.on('close', resolve))
   }
 
   /** @param hello what it says of itself; the answer is the first of `frames` */
-  static async open(
+  static open(
     url: string,
     topic: string,
     token: string,
     hello: object = { versions: [PROTOCOL.current] },
   ): Promise<RawLink> {
+    return RawLink.#open(`${url}/v1/topics/${topic}`, { topic }, { token, hello })
+  }
+
+  static openQueue(url: string, queue: string, token: string): Promise<RawLink> {
+    return RawLink.#open(`${url}/v1/queues/${queue}`, { queue }, { token, hello: { versions: [PROTOCOL.current] } })
+  }
+
+  static async #open(url: string, of: object, { token, hello }: { token: string; hello: object }): Promise<RawLink> {
     const bearer = PROTOCOL.bearer + Buffer.from(token).toString('base64url')
-    const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/topics/${topic}`, [PROTOCOL.name, bearer])
-    const link = new RawLink(socket, topic)
+    const link = new RawLink(new WebSocket(url.replace('http', 'ws'), [PROTOCOL.name, bearer]), of)
+    const socket = link.#socket
     await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject))
     await link.ask('hello', hello)
     return link
@@ -49,12 +58,12 @@ export class RawLink {
   /** @returns the frame that answers, be it a result or an error */
   ask(method: string, params: object): Promise<Frame> {
     const id = ++this.#lastId
-    this.send(encodeRequest(id, method, { topic: this.#topic, ...params }))
+    this.send(encodeRequest(id, method, { ...this.#of, ...params }))
     return this.next((frame) => frame.id === id)
   }
 
   tell(method: string, params: object): void {
-    this.send(encodeNotification(method, { topic: this.#topic, ...params }))
+    this.send(encodeNotification(method, { ...this.#of, ...params }))
   }
 
   publish(
@@ -63,7 +72,7 @@ export class RawLink {
     payloads: readonly string[],
   ): Promise<Frame> {
     const id = ++this.#lastId
-    this.send(encodePublish(id, { topic: this.#topic, publisher, after, first }, payloads.join(',\n')))
+    this.send(encodePublish(id, { ...(this.#of as { topic: string }), publisher, after, first }, payloads.join(',\n')))
     return this.next((frame) => frame.id === id)
   }
 

@@ -241,6 +241,8 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
       const done = event(known)
       const check = this.#check
       this.#check = undefined
+      // Before anything is answered: whoever is told that something is kept until its time must be able to count on the alarm.
+      await this.#alarm.arm(Date.now())
       if (check) await check
       for (let commits = 0; commits < COMMITS_PER_EVENT; commits++) await this.#resident.flushed()
       return done

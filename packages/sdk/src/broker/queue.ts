@@ -850,9 +850,9 @@ export class Queue {
   /** The one alarm, for whatever comes first. */
   #alarm(effects: QueueEffect[], nowMs: number): void {
     let at = Math.min(this.#expiresAt, this.#jobs.nextDeadline)
-    // A tick that has come waits for a commit.
+    // A tick that has come and waits for a commit must not be forgotten with the memory.
     const { nextAt } = this.#jobs.schedules
-    if (nextAt > nowMs) at = Math.min(at, nextAt)
+    at = Math.min(at, nextAt > nowMs ? nextAt : nowMs + LIMITS.tickRetryMs)
     let room = false
     for (const worker of this.#workers.values()) {
       if (worker.link === undefined) at = Math.min(at, worker.goneAt + LIMITS.workerGraceMs)

@@ -101,6 +101,8 @@ export const LIMITS = {
   catchUpTicks: 1_000,
   /** Jobs that ticks add in one commit; what is left comes with the next. */
   ticksPerCommit: 100,
+  /** A home whose memory goes in between is woken for what is left after so long. */
+  tickRetryMs: 1_000,
   /** A tick that comes so late counts as missed: an alarm may be late by a minute. */
   tickLateMs: 60_000,
   /** Newest requests to run a schedule by hand that are recognised when they come again. */
