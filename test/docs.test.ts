@@ -45,13 +45,16 @@ describe('pages', () => {
 })
 
 describe('examples', () => {
-  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt'])('%s prints what it says', async (name) => {
-    const printed = listen()
+  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules'])(
+    '%s prints what it says',
+    async (name) => {
+      const printed = listen()
 
-    await example(name)
+      await example(name)
 
-    expect(printed()).toEqual(promised(name))
-  })
+      expect(printed()).toEqual(promised(name))
+    },
+  )
 
   test('sync prints what it says, with a server that goes away and comes back', async () => {
     const server = await runServer()

@@ -204,6 +204,24 @@ export function schedulePromises(
       expect(came).toEqual(upTo(count, 8))
     })
 
+    promise(
+      'are not forgotten where the memory goes before the last commit: the home asks to be woken',
+      async (stage) => {
+        const client = await stage.connect()
+        await schedule(client, { everyMs: MINUTE_MS, missed: 'all' })
+        stage.commits.hold()
+        stage.pass(150.5 * MINUTE_MS)
+        await stage.commits.reached()
+
+        expect(stage.wakes.at(-1)).toBe(stage.nowMs + LIMITS.tickRetryMs)
+        await stage.restart()
+        stage.commits.release()
+        stage.pass(LIMITS.tickRetryMs)
+        const after = await taker(stage)
+        await after.gets(150)
+      },
+    )
+
     promise('are added commit by commit, none twice, where the home dies in between', async (stage) => {
       const client = await stage.connect()
       const start = stage.nowMs
