@@ -1,11 +1,7 @@
 import { describe, expect } from 'vitest'
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
-import type {
-  Plan,
-  RunScheduleResult,
-  ScheduleResult,
-  SchedulesResult,
-} from '../../packages/sdk/src/protocol/frames/schedules.ts'
+import type { ScheduleResult } from '../../packages/sdk/src/protocol/frames/queue.ts'
+import type { Plan, RunScheduleResult, SchedulesResult } from '../../packages/sdk/src/protocol/frames/schedules.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
 import { generator } from '../support/random.ts'

@@ -103,6 +103,8 @@ const http =
     return { code: (JSON.parse(text) as { error?: { code: string } }).error?.code, text, all: text }
   }
 
+const OFTEN = { everyMs: 1_000, missed: 'all', overlap: 'allow' }
+
 /** Every method and every route. One that is added without a line here makes the first test fail. */
 const WAYS: Record<string, Way | 'names nothing'> = {
   'ws hello': 'names nothing',
@@ -146,6 +148,11 @@ const WAYS: Record<string, Way | 'names nothing'> = {
   'queue cancel': queueFrame('cancel', { ids: [1] }),
   'queue pause': queueFrame('pause', { paused: true }),
   'queue limit': queueFrame('limit', { concurrency: 1 }),
+  'queue schedule': queueFrame('schedule', { id: 'often', plan: OFTEN, data: '"stolen"' }),
+  'queue schedules': queueFrame('schedules'),
+  'queue unschedule': queueFrame('unschedule', { id: 'often' }),
+  'queue pauseSchedule': queueFrame('pauseSchedule', { id: 'often', paused: true }),
+  'queue runSchedule': queueFrame('runSchedule', { id: 'often', run: 'run-of-ana' }),
   'ALL /v1/topics/:topic{[\\s\\S]+}': door,
   'ALL /v1/queues/:queue{[\\s\\S]+}': doorOf('queues'),
   ...Object.fromEntries(
@@ -164,6 +171,11 @@ const WAYS: Record<string, Way | 'names nothing'> = {
       'POST pause': {},
       'POST resume': {},
       'POST limit': {},
+      'POST schedule': { id: 'often', plan: OFTEN, data: 'stolen' },
+      'GET schedules': undefined,
+      'POST unschedule': { id: 'often' },
+      'POST pause-schedule': { id: 'often', paused: true },
+      'POST run-schedule': { id: 'often' },
     } satisfies Record<string, object | undefined>).map(([call, body]) => {
       const [method, path] = call.split(' ') as [string, string]
       return [`call ${call}`, http(method, (name) => `/v1/queues/${name}/${path}`, body && (() => body))]

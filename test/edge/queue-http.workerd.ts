@@ -263,6 +263,11 @@ const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
   'POST pause': undefined,
   'POST resume': undefined,
   'POST limit': {},
+  'GET schedules': undefined,
+  'POST schedule': { id: 'often', plan: { everyMs: 1_000, missed: 'all', overlap: 'allow' }, data: 'stolen' },
+  'POST unschedule': { id: 'often' },
+  'POST pause-schedule': { id: 'often', paused: true },
+  'POST run-schedule': { id: 'often' },
 }
 const everyCall = Object.entries(BODIES).map(
   ([name, body]) => [name === 'GET jobs' ? `${name}?state=ready` : name, body] as const,
@@ -412,4 +417,31 @@ test('rules with -log record what is done over HTTP, too', async () => {
     { who: 'ana', what: 'work', outcome: 'allowed', count: 1 },
     { who: 'ana', what: 'enqueue', outcome: 'allowed', count: 2 },
   ])
+})
+
+// ---- schedules
+
+test('a schedule is made, seen, run by hand once under its key, and brings its jobs when the alarm rings', async () => {
+  const plan = { everyMs: 3_600_000, missed: 'last', overlap: 'allow' }
+  const made = await call('POST schedule', { id: 'hourly', plan, data: { report: 'sales' } })
+  const { nextAt } = made.body as unknown as { nextAt: number }
+  const run = () => call('POST run-schedule', { id: 'hourly' }, { headers: { 'idempotency-key': 'by hand 1' } })
+
+  expect([(await run()).body, (await run()).body]).toEqual([{ job: 1 }, { job: 1 }])
+  expect((await call('GET schedules')).body).toMatchObject({
+    schedules: [{ id: 'hourly', plan, data: '{"report":"sales"}', nextAt, lastJob: 1, jobCount: 1, paused: false }],
+  })
+  later(3_600_000)
+  await runDurableObjectAlarm(stub())
+  expect(await claim({ count: 10 })).toMatchObject([
+    { id: 1, tick: { schedule: 'hourly' }, data: { report: 'sales' } },
+    { id: 2, tick: { schedule: 'hourly', at: nextAt }, data: { report: 'sales' } },
+  ])
+  expect((await call('POST pause-schedule', { id: 'hourly', paused: true })).body).toEqual({})
+  expect((await call('POST unschedule', { id: 'hourly' })).body).toEqual({ removed: true })
+  expect((await call('POST run-schedule', { id: 'hourly' })).status).toBe(404)
+  expect(await call('POST schedule', { id: 'never', plan: { ...plan, everyMs: 1 }, data: 0 })).toMatchObject({
+    status: 422,
+    body: { error: { code: 'bad_schedule', message: expect.stringContaining('everyMs') } },
+  })
 })

@@ -104,6 +104,20 @@ export const QUEUE_CALLS: Readonly<Record<string, Call>> = {
     method: 'limit',
     params,
   })),
+  'GET schedules': call(v.strictObject({ after: passedOn }), (params) => ({ method: 'schedules', params })),
+  'POST schedule': call(
+    v.strictObject({ id: v.unknown(), plan: v.unknown(), options: passedOn, data: v.unknown() }),
+    ({ data, ...params }) => ({ method: 'schedule', params: { ...params, data: JSON.stringify(data) } }),
+  ),
+  'POST unschedule': call(v.strictObject({ id: v.unknown() }), (params) => ({ method: 'unschedule', params })),
+  'POST pause-schedule': call(v.strictObject({ id: v.unknown(), paused: v.unknown() }), (params) => ({
+    method: 'pauseSchedule',
+    params,
+  })),
+  'POST run-schedule': call(v.strictObject({ id: v.unknown() }), ({ id }, run = crypto.randomUUID()) => ({
+    method: 'runSchedule',
+    params: { id, run },
+  })),
 }
 
 interface Enqueued {
@@ -122,10 +136,12 @@ function fatesOf({ first: _, count, offset, ...fate }: Enqueued['fates'][number]
   return Array.from({ length: count }, (_, i) => ({ ...(offset !== undefined && { id: offset + i }), ...fate }))
 }
 
-function jobsOf({ token, untilMs, jobs, messages }: ClaimResult): object[] {
+function jobsOf({ token, untilMs, jobs, ticks = [], messages }: ClaimResult): object[] {
   return jobs.map(([id, attempt, enqueuedAt], i) => {
     const lease = [id, token as number] satisfies Lease
-    return { id, lease, untilMs, attempt, enqueuedAt, data: messages[i] }
+    const [, schedule, at] = ticks.find(([index]) => index === i) ?? []
+    const tick = schedule === undefined ? {} : { tick: { schedule, at } }
+    return { id, lease, untilMs, attempt, enqueuedAt, ...tick, data: messages[i] }
   })
 }
 

@@ -1,9 +1,8 @@
 import { randomName } from '../platform.ts'
-import type { JobOptions } from '../protocol/frames/queue.ts'
+import type { JobOptions, ScheduleResult } from '../protocol/frames/queue.ts'
 import type {
   RunScheduleResult,
   ScheduleFacts,
-  ScheduleResult,
   SchedulesResult,
   UnscheduleResult,
 } from '../protocol/frames/schedules.ts'

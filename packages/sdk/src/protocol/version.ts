@@ -3,7 +3,8 @@
  * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
- * settle, counts, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule, pauseSchedule, runSchedule; jobs, lost.
+ * claim, settle, counts, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule, pauseSchedule,
+ * runSchedule; jobs, lost.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
 
@@ -12,7 +13,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: '43fd4483da2f5e7d09f5d1f9812a0a7d2afc6e99a5e1895d21963d3e7d877f97' },
+  { version: 1, at: '2026-11', hash: '60c622fdb7791a039729b4c5e5442ef3021a288cf7c82dcc591695dea0b79164' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

@@ -65,6 +65,8 @@ export const ScheduleParams = v.object({
   ...Scheduled.entries,
   options: v.optional(v.omit(JobOptions, ['delayMs', 'runAt'])),
 })
+/** When its next job comes; left out where none will. */
+export const ScheduleResult = v.object({ nextAt: v.optional(Count) })
 
 /** As for messages; `offset` is the id of the first job. */
 export const EnqueueResult = v.object({
@@ -292,6 +294,7 @@ export type Backoff = v.InferOutput<typeof Backoff>
 export type JobOptions = v.InferOutput<typeof JobOptions>
 export type Lease = v.InferOutput<typeof Lease>
 export type EnqueueParams = v.InferOutput<typeof EnqueueParams>
+export type ScheduleResult = v.InferOutput<typeof ScheduleResult>
 export type SettleParams = v.InferOutput<typeof SettleParams>
 export type ClaimResult = v.InferOutput<typeof ClaimResult>
 export type WorkResult = v.InferOutput<typeof WorkResult>

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { LIMITS } from '../limits.ts'
-import { isScheduleId } from '../schedule-id.ts'
+import { SCHEDULE_ID } from '../schedule-id.ts'
 import { Count, Positive, PublisherId, TopicName } from './scalars.ts'
 
 /**
@@ -10,7 +10,7 @@ import { Count, Positive, PublisherId, TopicName } from './scalars.ts'
 
 const short = (chars: number) => v.pipe(v.string(), v.maxLength(chars))
 
-export const ScheduleId = v.custom<string>(isScheduleId, 'schedule id')
+export const ScheduleId = v.pipe(v.string(), v.regex(SCHEDULE_ID), v.maxLength(LIMITS.scheduleIdChars))
 
 /** When its ticks are. Times are in ms since 1970. */
 export const Timing = v.object({
@@ -35,15 +35,13 @@ export const Plan = v.object({
 
 /** A schedule without the options of its jobs. `data` is their payload as JSON text, in one line. */
 export const Scheduled = v.object({ id: ScheduleId, plan: Plan, data: short(LIMITS.scheduleBytes) })
-/** Of `schedule`, which makes one or changes it: when its next job comes; left out where none will. */
-export const ScheduleResult = v.object({ nextAt: v.optional(Count) })
-
 /** Client → broker: a page of the schedules, by their ids. */
 export const SchedulesParams = v.object({ queue: TopicName, after: v.optional(ScheduleId) })
 export const ScheduleFacts = v.object({
   id: ScheduleId,
   plan: Plan,
-  options: v.optional(v.record(v.string(), v.unknown())),
+  /** As in `schedule`. */
+  options: v.optional(v.unknown()),
   /** Left out where the user may not see it. */
   data: v.optional(v.string()),
   paused: v.boolean(),
@@ -63,6 +61,8 @@ export const UnscheduleResult = v.object({ removed: v.boolean() })
 /** Client → broker: ticks from now until it goes on add no job. */
 export const PauseScheduleParams = v.object({ queue: TopicName, id: ScheduleId, paused: v.boolean() })
 
+export const PauseScheduleResult = v.object({})
+
 /** Client → broker: add one job now. `run` names the request, so that it can be sent again. */
 export const RunScheduleParams = v.object({ queue: TopicName, id: ScheduleId, run: PublisherId })
 /** Left out where the schedule lets no two of its jobs overlap, and one is not finished. */
@@ -77,7 +77,6 @@ export const SCHEDULE_REQUESTS = {
 
 export type Timing = v.InferOutput<typeof Timing>
 export type Plan = v.InferOutput<typeof Plan>
-export type ScheduleResult = v.InferOutput<typeof ScheduleResult>
 export type ScheduleFacts = v.InferOutput<typeof ScheduleFacts>
 export type SchedulesResult = v.InferOutput<typeof SchedulesResult>
 export type UnscheduleResult = v.InferOutput<typeof UnscheduleResult>
