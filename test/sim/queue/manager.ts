@@ -55,18 +55,20 @@ export class Manager extends Actor {
   meddle(): void {
     const { random } = this.world
     const id = CHANGED
+    const runNow = (): void => {
+      const run = `run_number_${++this.#lastRun}`
+      this.runCount++
+      this.#want('runSchedule', { id: random.pick([CHANGED, LEFT_ALONE]), run }, (result) => {
+        const { job } = result as RunScheduleResult
+        this.world.count(job === undefined ? 'not run beside another one' : 'run by hand')
+        if (job === undefined) this.runCount--
+      })
+    }
     random.pick([
+      runNow,
+      runNow,
       () => this.#want('schedule', { id, plan: this.#draw(random), data: '"tick"' }),
       () => this.#want('pauseSchedule', { id, paused: random.chance(0.5) }),
-      () => {
-        const run = `run_number_${++this.#lastRun}`
-        this.runCount++
-        this.#want('runSchedule', { id: random.pick([CHANGED, LEFT_ALONE]), run }, (result) => {
-          const { job } = result as RunScheduleResult
-          this.world.count(job === undefined ? 'not run beside another one' : 'run by hand')
-          if (job === undefined) this.runCount--
-        })
-      },
     ])()
   }
 
