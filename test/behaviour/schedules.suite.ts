@@ -3,8 +3,8 @@ import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
 import type { ScheduleResult } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import type { Plan, RunScheduleResult, SchedulesResult } from '../../packages/sdk/src/protocol/frames/schedules.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
+import { Random } from '../sim/random.ts'
 import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
-import { generator } from '../support/random.ts'
 import { ANA, type QueueStage } from './queue-stage.ts'
 
 const MINUTE_MS = 60_000
@@ -576,8 +576,10 @@ export function schedulePromises(
 
   describe('whatever happens to the home', () => {
     promise('every tick comes once: patterns, zones, restarts, late alarms and clocks at random', async (stage) => {
-      const random = generator('schedules')
-      const number = (first: number, last: number) => first + random.below(last - first + 1)
+      // Repeated by writing it here.
+      const seed = Math.floor(Math.random() * 2 ** 32)
+      const random = new Random(seed)
+      const number = (first: number, last: number) => random.between(first, last)
       stage.nowMs = utc(
         random.pick([
           '2027-03-13T12:00',
@@ -628,10 +630,10 @@ export function schedulePromises(
           : upTo(Math.floor((latest - begin) / everyMs)).map((n) => begin + n * everyMs),
       )
       await client.until(() => client.taken.length >= expected.flat().length)
-      expect(await client.counts(), random.seed).toMatchObject({ ready: 0 })
+      expect(await client.counts(), `seed ${seed}`).toMatchObject({ ready: 0 })
       for (const [i, { id, cron, timeZone, everyMs }] of plans.entries()) {
         const came = client.taken.flatMap(({ tick }) => (tick?.schedule === id ? [tick.at] : []))
-        expect(came, `${random.seed}: ${cron ?? everyMs} in ${timeZone}`).toEqual(expected[i])
+        expect(came, `seed ${seed}: ${cron ?? everyMs} in ${timeZone}`).toEqual(expected[i])
       }
     })
   })
