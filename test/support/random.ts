@@ -8,13 +8,16 @@ export interface Random {
   pick<T>(from: readonly T[]): T
 }
 
+/** There is no such thing in a browser. */
+const SEED = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.MESSKIT_SEED
+
 /**
  * Random numbers for a test that has to run fast; where shrinking is worth more, take fast-check. Every run is another one, unless
  * MESSKIT_SEED says which: tests print `seed` where they fail.
  * @param name tells apart the generators of one run
  */
 export function generator(name: string): Random {
-  const seed = process.env.MESSKIT_SEED ?? String(Math.floor(Math.random() * 2 ** 32))
+  const seed = SEED ?? String(Math.floor(Math.random() * 2 ** 32))
   let state = Number(seed) >>> 0
   for (const letter of name) state = Math.imul(state ^ letter.charCodeAt(0), 0x01000193)
   const next = (): number => {
