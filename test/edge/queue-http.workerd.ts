@@ -142,6 +142,8 @@ test('what becomes of a job: retry, release, snooze, extend; and what is done wi
   expect(dead.body).toMatchObject({ jobs: [{ id: 1, error: 'no such address', data: 'a' }] })
   expect((await call('POST redrive', { ids: [1] })).body).toEqual({ redriven: 1, more: false })
   expect((await call('POST redrive')).body).toEqual({ redriven: 0, more: false })
+  expect((await call('POST promote', { ids: [1, 99] })).body).toEqual({ promoted: 0 })
+  expect((await call('POST bulk', { action: 'retry' })).body).toMatchObject({ count: 0 })
   expect((await call('POST cancel', { ids: [1, 99] })).body).toEqual({ cancelled: 1 })
   expect(await counts()).toMatchObject({ ready: 1, dead: 0 })
 })
@@ -260,6 +262,8 @@ const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
   'GET jobs': undefined,
   'POST redrive': {},
   'POST cancel': { ids: [1] },
+  'POST promote': { ids: [1] },
+  'POST bulk': { action: 'cancel' },
   'POST pause': undefined,
   'POST resume': undefined,
   'POST limit': {},

@@ -98,6 +98,11 @@ export const QUEUE_CALLS: Readonly<Record<string, Call>> = {
   ),
   'POST redrive': call(v.strictObject({ ids: passedOn }), (params) => ({ method: 'redrive', params })),
   'POST cancel': call(v.strictObject({ ids: v.unknown() }), (params) => ({ method: 'cancel', params })),
+  'POST promote': call(v.strictObject({ ids: v.unknown() }), (params) => ({ method: 'promote', params })),
+  'POST bulk': call(
+    v.strictObject({ action: v.unknown(), state: passedOn, filter: passedOn, snapshot: passedOn, after: passedOn }),
+    (params) => ({ method: 'bulk', params }),
+  ),
   'POST pause': call(Nothing, () => ({ method: 'pause', params: { paused: true } })),
   'POST resume': call(Nothing, () => ({ method: 'pause', params: { paused: false } })),
   'POST limit': call(v.strictObject({ concurrency: passedOn, rate: passedOn }), (params) => ({

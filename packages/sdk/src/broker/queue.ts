@@ -870,7 +870,7 @@ export class Queue {
   }
 }
 
-const HIDDEN = fault('forbidden', 'text: to search payloads asks for the right to look at them')
+const HIDDEN = fault('forbidden', 'text: who searches payloads needs the right to look at them')
 const ELSEWHERE = fault('bad_params', 'after: not a place among these')
 const ACTS_ON = { redrive: 'dead', promote: 'scheduled', retry: 'retrying' } as const
 const FULL = busy('more than undurableBytes waits to become durable', 100)
