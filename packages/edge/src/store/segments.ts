@@ -41,7 +41,7 @@ export interface Page {
  */
 export class Segments {
   readonly #sql: SqlStorage
-  /** Newest use last. */
+  /** Newest last; more than `KNOWN` only within a commit. */
   readonly #known = new Map<string, Segment>()
   readonly #touched = new Set<Segment>()
   #last: Segment | undefined
@@ -105,6 +105,12 @@ export class Segments {
       if (this.#last === segment) this.#last = undefined
     }
     this.#touched.clear()
+    // Only now: one that is forgotten before what was taken out of it is written would be read as it was.
+    for (const key of this.#known.keys()) {
+      if (this.#known.size <= KNOWN) break
+      this.#known.delete(key)
+      this.#last = undefined
+    }
   }
 
   /**
@@ -172,13 +178,6 @@ export class Segments {
 
   #remember(segment: Segment): Segment {
     this.#known.set(keyOf(segment.lane, segment.first), segment)
-    if (this.#known.size > KNOWN) {
-      for (const [key, one] of this.#known) {
-        if (this.#touched.has(one)) continue
-        this.#known.delete(key)
-        break
-      }
-    }
     this.#last = segment
     return segment
   }

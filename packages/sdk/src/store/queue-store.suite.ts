@@ -123,6 +123,19 @@ export function queueStoreSuite(name: string, { make, reopen, within = (test) =>
       expect((await store.load('')).facts).toEqual([])
     })
 
+    promise('removes jobs that came in very many commits, in whatever order', async (store) => {
+      const commits = Array.from({ length: 150 }, (_, i) => [1, 2, 3, 4].map((n) => row(5, 0, 4 * i + n)))
+      for (const put of commits) await store.commit({ ...NOTHING, put })
+
+      const remove = [0, 1, 2].flatMap((n) => commits.map((jobs) => placeOf(jobs[n] as JobRow)))
+      await store.commit({ ...NOTHING, remove })
+
+      const left = commits.map((jobs) => jobs[3] as JobRow)
+      expect(await (await reopen(store)).page(5, undefined, ALL)).toEqual(left)
+      await store.commit({ ...NOTHING, remove: left.map(placeOf) })
+      expect(await (await reopen(store)).page(5, undefined, ALL)).toEqual([])
+    })
+
     promise('does all of a commit or nothing', async (store) => {
       await store.commit({ ...NOTHING, put: [row(5, 0, 1)] })
       const elsewhere = { lane: 5, due: 9, id: 1 }
