@@ -231,6 +231,22 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, error: 'expired' }])
       })
 
+      promise('remembers a job that was too old when it came, also after a restart', async (stage) => {
+        const client = await stage.connect()
+        await client.work(1)
+        // The first job has everything asked of the store.
+        await client.enqueue(['first'])
+        await client.settle({ ack: (await client.gets(1)).map(leaseOf) })
+        const late = { publisher: 'publisher_late', after: 0, first: 1, options: { ttlMs: 0 } }
+        const [{ offset = 0 } = {}] = await client.enqueueAs(late, ['old'])
+        await stage.restart()
+
+        const other = await stage.connect({ name: 'other' })
+        expect(await other.enqueueAs(late, ['old'])).toMatchObject([{ fate: 'duplicate', offset }])
+        expect(await other.enqueue(['next'])).toMatchObject([{ offset: offset + 1 }])
+        expect((await other.list('dead')).jobs).toMatchObject([{ id: offset, error: 'expired' }])
+      })
+
       promise('goes through a backlog that is longer than what it keeps at hand', async (stage) => {
         const client = await stage.connect()
         const count = 2 * LIMITS.laneJobs + 500
@@ -520,6 +536,25 @@ export function queueSuite(name: string, stores: QueueStores): void {
 
         expect(await second.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
       })
+
+      promise(
+        'that were given away while the worker was gone, and so told to nobody, go back at once',
+        async (stage) => {
+          const [first, second] = [await stage.connect(), await stage.connect()]
+          await first.work(1)
+          stage.commits.hold()
+          const enqueued = second.enqueue(['a'])
+          await stage.commits.reached()
+          first.leave()
+          stage.commits.release()
+          await enqueued
+
+          const back = await stage.connect({ name: first.name })
+          await back.work(1, { holding: [] })
+
+          expect(await back.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
+        },
+      )
 
       promise('are given again to a worker that comes back with empty hands', async (stage) => {
         const [first, second] = await two(stage)

@@ -252,8 +252,6 @@ export class Jobs {
     const { options, text, delayMs, runAt } = kind
     const due = runAt ?? nowMs + delayMs
     const timed = due > nowMs
-    // Marks are learned from lanes that are in the order of ids; of others they have to be written.
-    if (timed) this.#mustCarry = true
     const lane = laneOf(timed ? LANES.scheduled : LANES.ready, options)
     const id = this.#next++
     const facts = { id, lane, due: timed ? due : 0, at: nowMs, by, sequence, options, optionsText: text, byText, body }
@@ -675,10 +673,10 @@ export class Jobs {
       }
       if (job.turn > 0) rewrite(job)
       const place = { lane, due, id }
+      if (lane >= WIDTH) this.#uncarried(place)
       if (stored) {
         move.push({ from: stored, to: place, head: job.head })
         this.#rows.add(stored.lane, -1)
-        if (lane >= WIDTH) this.#uncarried(stored)
       } else put.push({ lane, due, id, head: job.head, body })
       this.#rows.add(lane, 1)
       job.stored = place
@@ -699,7 +697,7 @@ export class Jobs {
     this.#backBySlot.delete(slot)
   }
 
-  /** A row from which a mark would be learned leaves its place. */
+  /** A row from which a mark would be learned leaves the lanes that are in the order of ids, or never comes there. */
   #uncarried({ id }: Place): void {
     if (id >= this.#carriedNext) this.#mustCarry = true
   }

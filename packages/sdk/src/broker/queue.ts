@@ -423,9 +423,11 @@ export class Queue {
     const pull = isPull(claim.worker) ? this.#pulls.answered(claim) : undefined
     const worker = pull ?? this.#workers.get(claim.worker)
     const held = [...claim.held.values()]
-    // Whoever asked has gone before it was durable: nobody has heard of these leases, and nobody else would end them.
-    if (isPull(claim.worker) && !pull) for (const one of held) this.#jobs.release(one)
-    if (worker?.link === undefined) return []
+    if (worker?.link === undefined) {
+      // Gone before it was durable: nobody has heard of these leases, and nobody else would end them.
+      for (const one of held) this.#ended(one, () => this.#jobs.release(one))
+      return []
+    }
     claim.pushed = true
     if (held.length === 0 && !pull) return []
     const facts = { token: claim.token, untilMs: held[0]?.untilMs ?? 0 }
