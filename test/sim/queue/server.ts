@@ -182,22 +182,11 @@ export class QueueServer {
 
   #send(wire: Wire, frame: Frame): void {
     const { id, method, params, result } = frame
-    if (method === 'jobs') {
-      const { worker, token, untilMs, jobs, ticks = [], messages } = params as JobsParams
-      const at = untilMs - this.#world.swarm.leaseMs
-      jobs.forEach(([job], i) => {
-        const [, schedule] = ticks.find(([index]) => index === i) ?? []
-        const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
-        this.truth.claimed(worker, job, { job: name, token, untilMs, at })
-      })
-    }
+    if (method === 'jobs') this.#given((params as JobsParams).worker, params as JobsParams)
     const puller = typeof id === 'number' ? wire.claims.get(id) : undefined
     if (puller !== undefined && result) {
       wire.claims.delete(id as number)
-      const { token = 0, untilMs = 0, jobs, messages } = result as ClaimResult
-      const at = untilMs - this.#world.swarm.leaseMs
-      for (const [i, [job]] of jobs.entries())
-        this.truth.claimed(puller, job, { job: messages[i] as string, token, untilMs, at })
+      this.#given(puller, result as ClaimResult)
     }
     if (result && 'paused' in (result as object)) this.#compare(result as CountsResult)
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined
@@ -224,12 +213,20 @@ export class QueueServer {
       )
   }
 
+  #given(worker: string, { token = 0, untilMs = 0, jobs, ticks = [], messages }: ClaimResult): void {
+    const at = untilMs - this.#world.swarm.leaseMs
+    for (const [i, [job]] of jobs.entries()) {
+      const [, schedule] = ticks.find(([index]) => index === i) ?? []
+      const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
+      this.truth.claimed(worker, job, { job: name, token, untilMs, at })
+    }
+  }
+
   /** The server learns that a link is gone. */
-  gone(wire: Wire): void {
+  gone(wire: Wire): void 
     if (!this.#wires.has(wire)) return
     this.#forget(wire)
     this.#home?.detach(wire.link as number)
-  }
 
   #forget(wire: Wire): void {
     this.#wires.delete(wire)
@@ -238,7 +235,7 @@ export class QueueServer {
     if (wire.worker !== undefined) this.truth.absent(wire.worker, this.nowMs)
   }
 
-  crash(): void {
+  crash(): void 
     if (!this.#home) return
     this.#world.fault('server crash')
     this.#life++
@@ -249,17 +246,15 @@ export class QueueServer {
       wire.drop()
     }
     this.#world.clock.in(this.#world.random.next() * 2_000, () => this.start())
-  }
 
   /** The memory goes and the links stay, between two events. */
-  hibernate(): void {
+  hibernate(): void 
     if (!this.#home || !this.disk.idle) return
     // What was asked and not answered yet is a turn of the event at hand, which holds the memory.
     if ([...this.#wires].some(({ asked }) => asked.size > 0)) return
     this.#world.fault('hibernated')
     this.start()
     for (const wire of this.#wires) this.#attach(this.#home, wire)
-  }
 
   jump(): void {
     this.#world.fault('clock jump')
@@ -268,8 +263,7 @@ export class QueueServer {
   }
 
   /** Somebody sets it right. */
-  putClockRight(): void {
+  putClockRight(): void 
     if (this.#clockOffset !== 0) this.#world.fault('clock jump')
     this.#clockOffset = 0
-  }
 }
