@@ -1,4 +1,5 @@
 import type { Plan, RunScheduleResult } from '../../../packages/sdk/src/protocol/frames/schedules.ts'
+import { LIMITS } from '../../../packages/sdk/src/protocol/limits.ts'
 import type { Random } from '../random.ts'
 import { Actor } from './actors.ts'
 import { LEFT_ALONE } from './ticks.ts'
@@ -56,6 +57,8 @@ export class Manager extends Actor {
     const { random } = this.world
     const id = CHANGED
     const runNow = (): void => {
+      // A schedule knows as many again when they are asked for once more.
+      if (this.#wanted.filter(({ method }) => method === 'runSchedule').length >= LIMITS.scheduleRuns) return
       const run = `run_number_${++this.#lastRun}`
       this.runCount++
       this.#want('runSchedule', { id: random.pick([CHANGED, LEFT_ALONE]), run }, (result) => {

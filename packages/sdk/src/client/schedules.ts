@@ -75,7 +75,8 @@ export interface Schedules<I> {
   /** No further ticks; jobs that were added are done as all others. @returns whether there was one */
   remove(id: string): Promise<boolean>
   /**
-   * Add a job now, beside the ticks. @returns its id; `undefined` where jobs may not overlap, and one is not finished
+   * Add a job now, beside the ticks: one, also where the link breaks and it has to be asked for again, as long as no more than 8 of these
+   * calls wait. @returns its id; `undefined` where jobs may not overlap, and one is not finished
    * @throws {MessError} as a rejection: `unknown_schedule`
    */
   runNow(id: string): Promise<number | undefined>
