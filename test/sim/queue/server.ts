@@ -223,10 +223,11 @@ export class QueueServer {
   }
 
   /** The server learns that a link is gone. */
-  gone(wire: Wire): void 
+  gone(wire: Wire): void {
     if (!this.#wires.has(wire)) return
     this.#forget(wire)
     this.#home?.detach(wire.link as number)
+  }
 
   #forget(wire: Wire): void {
     this.#wires.delete(wire)
@@ -235,7 +236,7 @@ export class QueueServer {
     if (wire.worker !== undefined) this.truth.absent(wire.worker, this.nowMs)
   }
 
-  crash(): void 
+  crash(): void {
     if (!this.#home) return
     this.#world.fault('server crash')
     this.#life++
@@ -246,15 +247,17 @@ export class QueueServer {
       wire.drop()
     }
     this.#world.clock.in(this.#world.random.next() * 2_000, () => this.start())
+  }
 
   /** The memory goes and the links stay, between two events. */
-  hibernate(): void 
+  hibernate(): void {
     if (!this.#home || !this.disk.idle) return
     // What was asked and not answered yet is a turn of the event at hand, which holds the memory.
     if ([...this.#wires].some(({ asked }) => asked.size > 0)) return
     this.#world.fault('hibernated')
     this.start()
     for (const wire of this.#wires) this.#attach(this.#home, wire)
+  }
 
   jump(): void {
     this.#world.fault('clock jump')
@@ -263,7 +266,8 @@ export class QueueServer {
   }
 
   /** Somebody sets it right. */
-  putClockRight(): void 
+  putClockRight(): void {
     if (this.#clockOffset !== 0) this.#world.fault('clock jump')
     this.#clockOffset = 0
+  }
 }
