@@ -361,6 +361,18 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await other.gets(1)).toMatchObject([{ id: 1, data: 'a', attempt: 1 }])
       })
 
+      promise('dead for its age, it is begun when it is driven again', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['old'], { ttlMs: 1_000 })
+        stage.pass(1_000)
+        await client.work(1)
+        expect(await client.counts()).toMatchObject({ dead: 1 })
+
+        await client.ask('redrive', { ids: [1] })
+
+        expect(await client.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
+      })
+
       promise('released, it goes back to its place, as if nobody had had it', async (stage) => {
         const [client, job] = await holding(stage)
         await client.enqueue(['b'])
@@ -873,6 +885,9 @@ export function queueSuite(name: string, stores: QueueStores): void {
 
         await expect(client.work(1)).rejects.toMatchObject({ code: 'too_many_workers' })
         await client.work(2, { worker: 'worker_1' })
+        // One that has stopped makes room.
+        await client.work(0, { worker: 'worker_2' })
+        await client.work(1)
       })
     })
 

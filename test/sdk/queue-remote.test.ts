@@ -213,6 +213,20 @@ describe('a worker', () => {
     expect(seen.map(({ data }) => data)).toEqual(numbers(10))
   })
 
+  test('whose handlers all fail at once, with much to say, says so within what a frame may have', async () => {
+    const { proxy, queue } = await behindProxy()
+    await queue.enqueueMany(numbers(500), { attempts: 1 })
+    const failed = Promise.withResolvers<void>()
+    const { worker, reaches } = working(queue, { concurrency: 500, until: failed.promise })
+    await reaches(500)
+
+    failed.reject(new Error('€'.repeat(1_000)))
+    await worker.stop()
+
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, dead: 500 })
+    expect(proxy.count).toBe(1)
+  })
+
   test('that lost its connection for too long is told which jobs are not its any more', {
     timeout: 60_000,
   }, async () => {

@@ -169,6 +169,67 @@ describe('a queue', () => {
     expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, scheduled: 0, retrying: 0 })
   })
 
+  it('tells a handler what cannot be said of a job, and harms no other job', async () => {
+    const { queue } = open({ attempts: 1 })
+    const errors = collector()
+    await queue.enqueueMany([0, 1, 2, 'good'])
+    const says: ((job: Job<unknown>) => void)[] = [
+      (job) => job.retry({ delayMs: 1.5 }),
+      (job) => job.release({ delayMs: -1 }),
+      (job) => job.extend(Number.NaN),
+    ]
+
+    const worker = queue.work((job) => says[job.data as number]?.(job), {
+      concurrency: 4,
+      onError: ({ cause }) => errors.take(cause as never),
+    })
+    await errors.reaches(3)
+    await worker.stop()
+
+    expect(errors.jobs).toMatchObject(Array(3).fill({ code: 'bad_option' }))
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, dead: 3 })
+  })
+
+  it('refuses options that no home would take, so that they harm no other job', async () => {
+    const { queue } = open()
+    const bad = [
+      { backoff: { initialMs: 0.5 } },
+      { backoff: { maxMs: -1 } },
+      { backoff: { factor: 0 } },
+      { backoff: { jitter: 2 } },
+      { backoff: { type: 'linear' as never } },
+      { delayMs: 1.5 },
+      { runAt: new Date(Number.NaN) },
+    ]
+
+    for (const options of bad) await expect(queue.enqueue('a', options)).rejects.toMatchObject({ code: 'bad_option' })
+  })
+
+  it('has room for any number of workers, one after the other', async () => {
+    const { queue } = open()
+    for (let i = 0; i < 20; i++) await queue.work(() => {}).stop()
+    await queue.enqueue('a')
+    const { take, reaches } = collector()
+
+    const worker = queue.work(take)
+
+    await reaches(1)
+    await worker.stop()
+  })
+
+  it('drives jobs again once that were too old, and they are begun then', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const worker = queue.work(take)
+    await queue.enqueue('old', { ttlMs: 0 })
+    expect(await queue.counts()).toMatchObject({ dead: 1 })
+
+    expect(await queue.redrive()).toBe(1)
+
+    expect(await reaches(1)).toMatchObject([{ data: 'old' }])
+    await worker.stop()
+  })
+
   it('delays a job', async () => {
     const { queue } = open()
     await queue.enqueue('later', { delayMs: 60_000 })
@@ -290,7 +351,9 @@ describe('a queue', () => {
 
     const worker = queue.work(take)
 
-    expect((await reaches(1))[0]).toMatchObject({ data: 'a', attempt: 2 })
+    const [job] = await reaches(1)
+    // The slow one may have been given it again before it was stopped.
+    expect([job?.data, job?.attempt]).toEqual(['a', expect.toSatisfy((attempt: number) => attempt > 1)])
     await Promise.all([slow.stop(), worker.stop()])
   })
 })

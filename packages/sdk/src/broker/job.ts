@@ -24,7 +24,7 @@ export interface Job {
   readonly at: number
   readonly by: string
   readonly sequence: number
-  readonly options: JobOptions
+  options: JobOptions
   /** How often its row was rewritten: a lease that was written down for an earlier turn counts no more. */
   turn: number
   /** Attempts that failed, and leases that ended without a word. */

@@ -556,12 +556,14 @@ export class Jobs {
     this.#mustCarry = true
   }
 
-  /** A dead job waits again, with all its attempts. @returns whether it was dead */
+  /** A dead job waits again, with all its attempts, and for as long as it takes. @returns whether it was dead */
   redrive(_: Allowed<'change'>, row: JobRow, nowMs: number): boolean {
     const job = this.resolve(row)
     if (job.gone || job.lane !== LANES.dead) return false
     job.attempt = 0
     job.losses = 0
+    const { ttlMs: _ttlMs, ...options } = job.options
+    job.options = options
     // One of a group comes in behind what has been begun of it, and not where it once was.
     if (groupOf(job) === undefined) this.#move(job, LANES.ready, 0)
     else this.#move(job, LANES.scheduled, nowMs)

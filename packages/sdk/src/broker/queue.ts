@@ -467,7 +467,11 @@ export class Queue {
     const may = authorize(identity, 'work')
     if ('code' in may) return answerError(link, id, may)
     const others = this.#workersOf(link).filter((one) => one.name !== name)
-    if (others.length >= LIMITS.workersPerLink) return answerError(link, id, fault('too_many_workers'))
+    if (others.length >= LIMITS.workersPerLink) {
+      const stopped = others.find(({ capacity, holding }) => capacity === 0 && holding === 0)
+      if (!stopped) return answerError(link, id, fault('too_many_workers'))
+      this.#workers.delete(stopped.key)
+    }
     const worker = this.#worker(identity, name, nowMs)
     Object.assign(worker, { link, capacity, leaseMs })
     const lost = holding ? this.#reconcile(worker, holding) : []

@@ -144,7 +144,7 @@ export interface Queue<I, O = I> {
   dead(options?: PageOptions): Promise<JobPage>
   /** The first jobs that are found, in one state or in all. Reads through the queue until there are enough. @param what.limit default 100 */
   search(what: JobSearch & { readonly state?: JobState; readonly limit?: number }): Promise<JobView[]>
-  /** Dead jobs wait again, with all their attempts: those named, or all that are dead now. @returns how many */
+  /** Dead jobs wait again, with all their attempts and however old they are: those named, or all that are dead now. @returns how many */
   redrive(ids?: readonly number[]): Promise<number>
   /** Jobs that are not done are not to be; handlers are told by their signal. @returns how many there were */
   cancel(ids: readonly number[]): Promise<number>
@@ -341,15 +341,21 @@ const BOUNDS = {
   delayMs: [0, QUEUE_LIMITS.delayMs],
   attempts: [1, QUEUE_LIMITS.jobAttempts],
   ttlMs: [0, QUEUE_LIMITS.delayMs],
+  initialMs: [0, QUEUE_LIMITS.delayMs],
+  maxMs: [0, QUEUE_LIMITS.delayMs],
 } as const
 
 /** Checked here: a home turns a frame with a wrong option away as a whole. @throws {MessError} `bad_option` */
 function wireOptions({ runAt, backoff, ...rest }: EnqueueOptions): JobOptions {
+  const numbers = { ...rest, ...backoff }
   for (const [name, [least, most]] of Object.entries(BOUNDS)) {
-    const value = rest[name as keyof typeof BOUNDS]
+    const value = numbers[name as keyof typeof BOUNDS]
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
       throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
   }
+  const { type, factor, jitter } = { ...BACKOFF, ...backoff }
+  if (!((type === 'fixed' || type === 'exponential') && factor >= 1 && factor <= 100 && jitter >= 0 && jitter <= 1))
+    throw new MessError('bad_option', 'backoff: fixed or exponential, factor from 1 to 100, jitter from 0 to 1')
   const { group } = rest
   const { id, concurrency } = typeof group === 'object' ? group : { id: group, concurrency: 1 }
   if (id !== undefined && !(id.length >= 1 && id.length <= QUEUE_LIMITS.groupChars))

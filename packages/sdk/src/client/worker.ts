@@ -18,7 +18,7 @@ export interface Job<T> {
   readonly tick: { readonly schedule: string; readonly at: Date } | undefined
   /** Aborted when the lease is lost or the job is cancelled: whatever is done after that, somebody else may do, too. */
   readonly signal: AbortSignal
-  /** So many ms more from now on; default as long again. */
+  /** So many ms more from now on; default as long again. Here and below: whole numbers. @throws {MessError} `bad_option` */
   extend(ms?: number): void
   /** Another attempt: after the backoff, or after `delayMs`. The same as to throw, without an error. */
   retry(options?: { readonly delayMs?: number; readonly reason?: string }): void
@@ -69,6 +69,8 @@ const LEASE_MS = 60_000
 /** What the home was too busy for is said again after so long, in ms. */
 const BUSY_MS = 100
 const HIDDEN_MS = 60_000
+/** So many of `jobErrorChars`, each written as six, fit in a frame. */
+const ERRORS_PER_FRAME = 100
 
 /** What can be said of a lease. */
 type Settling = Exclude<keyof SettleParams, 'queue'>
@@ -333,18 +335,23 @@ export class Working<T> implements Worker {
       tick,
       signal: abort.signal,
       extend: (ms) => {
+        checkMs('extend', ms, QUEUE_LIMITS.leaseMs)
         if (!task.lost) this.#say('extend', { lease, ...(ms !== undefined && { ms }) })
       },
-      retry: ({ delayMs, reason = 'retried' } = {}) =>
+      retry: ({ delayMs, reason = 'retried' } = {}) => {
+        checkMs('delayMs', delayMs, QUEUE_LIMITS.delayMs)
         say({
           kind: 'retry',
           entry: { lease, error: short(reason), ...(delayMs !== undefined && { delayMs }) },
-        }),
+        })
+      },
       bury: (reason) => say({ kind: 'retry', entry: { lease, error: short(reason), dead: true } }),
-      release: ({ delayMs } = {}) =>
+      release: ({ delayMs } = {}) => {
+        checkMs('delayMs', delayMs, QUEUE_LIMITS.delayMs)
         say(
           delayMs === undefined ? { kind: 'release', entry: lease } : { kind: 'snooze', entry: { lease, ms: delayMs } },
-        ),
+        )
+      },
     }
   }
 
@@ -356,7 +363,7 @@ export class Working<T> implements Worker {
     const entries = this.#settles[kind] ?? []
     this.#settles[kind] = entries
     entries.push(entry)
-    if (entries.length >= CLIENT_LIMITS.messagesPerFrame) this.#flush()
+    if (entries.length >= (kind === 'retry' ? ERRORS_PER_FRAME : CLIENT_LIMITS.messagesPerFrame)) this.#flush()
     else if (!this.#flushing) {
       this.#flushing = true
       soon(() => {
@@ -395,6 +402,12 @@ export class Working<T> implements Worker {
     })
     again.set(elapsed() + retryAfterMs)
   }
+}
+
+/** Checked here: a home turns a frame with a wrong number away as a whole. @throws {MessError} `bad_option` */
+function checkMs(name: string, ms: number | undefined, most: number): void {
+  if (ms !== undefined && !(Number.isSafeInteger(ms) && ms >= 0 && ms <= most))
+    throw new MessError('bad_option', `${name}: a whole number of ms from 0 to ${most}`)
 }
 
 const keyOf = ([id, token]: Lease): string => `${id} ${token}`
