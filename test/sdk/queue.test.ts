@@ -217,6 +217,29 @@ describe('a queue', () => {
     await worker.stop()
   })
 
+  it('leaves a job that it cannot begin soon to others, as if it had not been taken', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const slow = collector()
+    const { promise, resolve: finish } = Promise.withResolvers<void>()
+    await queue.enqueueMany(['a', 'b'])
+    const busy = queue.work(
+      (job) => {
+        slow.take(job)
+        return promise
+      },
+      { leaseMs: 8_000 },
+    )
+    await slow.reaches(1)
+
+    const idle = queue.work(take)
+
+    expect((await reaches(1))[0]).toMatchObject({ data: 'b', attempt: 1 })
+    finish()
+    await Promise.all([busy.stop(), idle.stop()])
+    expect(slow.jobs.map(({ data }) => data)).toEqual(['a'])
+  })
+
   it('drives jobs again once that were too old, and they are begun then', async () => {
     const { queue } = open()
     const { take, reaches } = collector()

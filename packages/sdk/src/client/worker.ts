@@ -29,7 +29,7 @@ export interface Job<T> {
 }
 
 export interface WorkOptions {
-  /** Handlers that run at a time, 1 to 500. As many jobs more are held ready. Default 1. */
+  /** Handlers that run at a time, 1 to 500. As many jobs more are held ready, as long as handlers take a quarter of `leaseMs` at most. Default 1. */
   readonly concurrency?: number
   /** A handler that takes longer, and does not extend, loses the job. Default 60,000. */
   readonly leaseMs?: number
@@ -69,6 +69,9 @@ const LEASE_MS = 60_000
 /** What the home was too busy for is said again after so long, in ms. */
 const BUSY_MS = 100
 const HIDDEN_MS = 60_000
+/** How much of its lease a job may be held ready; and after how much of it the lease is made longer when its handler begins. */
+const READY_SHARE = 1 / 4
+const RENEW_SHARE = 1 / 10
 /** So many of `jobErrorChars`, each written as six, fit in a frame. */
 const ERRORS_PER_FRAME = 100
 
@@ -89,6 +92,8 @@ interface Task {
   outcome: Outcome | undefined
   /** Another one may have it by now. */
   lost: boolean
+  /** Since when it is held ready, or its handler runs. */
+  since: number
 }
 
 export class Working<T> implements Worker {
@@ -106,6 +111,9 @@ export class Working<T> implements Worker {
   /** Says on each link what it wants to hold, and what it still does. */
   readonly #wish: Asking
   readonly #unlisten: () => void
+  /** Rings when what is held ready has used up its share of the lease: then none is, until a handler proves to be quick. */
+  readonly #patience = new Alarm(() => this.#lookAtReady(), false)
+  #slow = false
   #attention: Attention = 'full'
   #running = 0
   #stopping = false
@@ -217,7 +225,7 @@ export class Working<T> implements Worker {
   get #capacity(): number {
     if (this.#stopping || this.#attention === 'frozen' || this.#attention === 'gone') return 0
     // So that a handler that ends finds its next job here.
-    const most = this.#attention === 'full' ? 2 * this.#concurrency : this.#concurrency
+    const most = this.#attention === 'full' && !this.#slow ? 2 * this.#concurrency : this.#concurrency
     return Math.min(most, this.#turns?.capacity(this) ?? most)
   }
 
@@ -246,7 +254,8 @@ export class Working<T> implements Worker {
       const by = ticks[passed]?.[0] === i ? ticks[passed++] : undefined
       const tick = by && { schedule: by[1], at: new Date(by[2]) }
       const abort = new AbortController()
-      const task: Task = { lease, raw: messages[i], attempt, enqueuedAt, tick, abort, outcome: undefined, lost: false }
+      const told = { lease, raw: messages[i], attempt, enqueuedAt, tick, abort }
+      const task: Task = { ...told, outcome: undefined, lost: false, since: elapsed() }
       this.#held.set(keyOf(lease), task)
       this.#ready.push(task)
     })
@@ -254,6 +263,20 @@ export class Working<T> implements Worker {
     if (this.#capacity === 0) this.#giveBack(this.#ready)
     if (this.#turns) this.#turns.changed()
     else this.next()
+    this.#lookAtReady()
+  }
+
+  /** What cannot be begun soon is for others: its lease would end before it is done, or has begun. */
+  #lookAtReady(): void {
+    const [oldest] = this.#ready
+    if (!oldest) return
+    const at = oldest.since + this.#leaseMs * READY_SHARE
+    if (elapsed() < at) this.#patience.set(at)
+    else {
+      this.#slow = true
+      this.#side.ask(this.#wish)
+      this.#giveBack(this.#ready)
+    }
   }
 
   #lost(leases: readonly Lease[]): void {
@@ -295,11 +318,15 @@ export class Working<T> implements Worker {
   }
 
   async #run(task: Task): Promise<void> {
+    const { lease, since } = task
+    task.since = elapsed()
+    // The handler has all of it.
+    if (task.since - since > this.#leaseMs * RENEW_SHARE) this.#say('extend', { lease })
     try {
       await this.#handler(this.#jobOf(task))
       this.#settle(task, task.outcome ?? { kind: 'ack', entry: task.lease })
     } catch (cause) {
-      const { lease, attempt } = task
+      const { attempt } = task
       const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
       const error = message.slice(0, QUEUE_LIMITS.jobErrorChars)
       this.#settle(task, task.outcome ?? { kind: 'retry', entry: { lease, error } })
@@ -310,6 +337,10 @@ export class Working<T> implements Worker {
         })
     }
     this.#running--
+    if (this.#slow && elapsed() - task.since < this.#leaseMs * READY_SHARE) {
+      this.#slow = false
+      if (!this.#stopping) this.#side.ask(this.#wish)
+    }
     if (this.#turns) this.#turns.ended()
     else this.next()
     this.#rest()
