@@ -56,6 +56,7 @@ export class Manager extends Actor {
   meddle(): void {
     const { random } = this.world
     const id = CHANGED
+    const change = (): void => this.#want('schedule', { id, plan: this.#draw(random), data: '"tick"' })
     const runNow = (): void => {
       // A schedule knows as many again when they are asked for once more.
       if (this.#wanted.filter(({ method }) => method === 'runSchedule').length >= LIMITS.scheduleRuns) return
@@ -70,7 +71,8 @@ export class Manager extends Actor {
     random.pick([
       runNow,
       runNow,
-      () => this.#want('schedule', { id, plan: this.#draw(random), data: '"tick"' }),
+      change,
+      change,
       () => this.#want('pauseSchedule', { id, paused: random.chance(0.5) }),
     ])()
   }

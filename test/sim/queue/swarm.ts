@@ -76,7 +76,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
   rarely('limit', 0.2, 2_000, 15_000)
   rarely('bulk', 0.3, 1_000, 8_000)
   rarely('count', 0.5, 500, 5_000)
-  rarely('meddle', 0.5, 300, 4_000)
+  rarely('meddle', 0.7, 300, 3_000)
   const graceMs = random.pick([500, 3_000, 10_000])
   const delayMs = random.pick([0, 1, 20, 300])
   const storeMs = random.pick([1, 10, 200])
