@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { rankOf } from '../../packages/sdk/src/client/queue-many.ts'
 import { createMess, type Mess } from '../../packages/sdk/src/index.ts'
 import { createQueue, queueNames, type Worker, work } from '../../packages/sdk/src/queue.ts'
@@ -134,6 +134,36 @@ describe('a worker on several queues', () => {
     await stopped
 
     expect(await queue.counts()).toMatchObject({ ready: 2, active: 0 })
+  })
+
+  it('is quiet on all its queues, those that come later included, until it resumes', async () => {
+    const mess = open()
+    await createQueue(mess, 'a').enqueueMany([1, 2])
+    const { begun, reaches, ends, worker } = handling(mess, ['*'])
+    await reaches(1)
+
+    worker.quiet()
+    const later = createQueue(mess, 'b')
+    await later.enqueue(1)
+    ends.shift()?.()
+    await vi.waitFor(async () => expect(await createQueue(mess, 'a').counts()).toMatchObject({ ready: 1, active: 0 }))
+    expect(await later.counts()).toMatchObject({ ready: 1, active: 0 })
+    expect(begun).toEqual(['a 1'])
+    worker.resume()
+    await reaches(2)
+    expect(begun).toEqual(['a 1', 'a 2'])
+  })
+
+  it('is done once its client is closed, or its signal aborted, also before it has found a queue', async () => {
+    const [mess, other] = [open(), open()]
+    const ending = new AbortController()
+    const one = work(mess, ['no/*'], () => {})
+    const two = work(other, ['no/*'], () => {}, { signal: ending.signal })
+
+    ending.abort()
+    await mess.close()
+
+    await Promise.all([one.done, two.done])
   })
 
   it('refuses a pattern that fits no name', () => {

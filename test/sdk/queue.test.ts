@@ -75,6 +75,34 @@ describe('a queue', () => {
     expect(most).toBe(7)
   })
 
+  it('gives a quiet worker no other job, and lets others have what it has not begun', async () => {
+    const { queue } = open()
+    const { take, jobs, reaches } = collector()
+    const other = collector()
+    const end = Promise.withResolvers<void>()
+    await queue.enqueueMany(['a', 'b', 'c'])
+    const worker = queue.work((job) => {
+      take(job)
+      return end.promise
+    })
+    await reaches(1)
+
+    worker.quiet()
+    const second = queue.work(other.take)
+    await other.reaches(2)
+    end.resolve()
+    await vi.waitFor(async () => expect(await queue.counts()).toMatchObject({ ready: 0, active: 0 }))
+    await second.stop()
+    await queue.enqueue('d')
+    expect(jobs).toHaveLength(1)
+    worker.resume()
+
+    expect((await reaches(2)).map(({ data }) => data)).toEqual(['a', 'd'])
+    await worker.stop()
+    worker.resume()
+    expect(await queue.enqueue('e').then(() => queue.counts())).toMatchObject({ ready: 1 })
+  })
+
   it('is the same for every handle of its name in a client, and another one in another client', async () => {
     const { mess, queue } = open()
     await queue.enqueue('a')

@@ -213,6 +213,24 @@ export function onAttention(hiddenMs: number, tell: (attention: Attention) => vo
   }
 }
 
+/** What the part of Node's `process` that is used here looks like. */
+interface NodeProcess {
+  on(signal: string, told: () => void): void
+  off(signal: string, told: () => void): void
+}
+
+/** Tells of signals to this process, which then do nothing else here; nothing where there are none. @returns what ends that */
+export function onSignals(signals: Readonly<Record<string, () => void>>): () => void {
+  const { process } = globalThis as { process?: Partial<NodeProcess> }
+  // Bundlers put something there that only looks like one.
+  if (!process?.on || !process.off) return () => {}
+  const { on, off } = process as NodeProcess
+  for (const [signal, told] of Object.entries(signals)) on.call(process, signal, told)
+  return () => {
+    for (const [signal, told] of Object.entries(signals)) off.call(process, signal, told)
+  }
+}
+
 /** What the browser says about network and page; hints that shorten a wait and prove nothing. */
 export function onHint(listener: () => void): () => void {
   const { document } = globalThis as { document?: Document }

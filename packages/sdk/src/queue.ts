@@ -19,4 +19,5 @@ export {
   work,
 } from './client/queue.ts'
 export type { Schedule, ScheduleOptions, Schedules, TickOptions } from './client/schedules.ts'
+export { stopOnSignals } from './client/stop-on-signals.ts'
 export type { Job, Worker, WorkOptions } from './client/worker.ts'

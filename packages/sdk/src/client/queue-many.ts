@@ -47,7 +47,9 @@ export class ManyQueues<T> implements Turns {
   readonly #parts: ManyParts<T>
   readonly #members: Member<T>[] = []
   readonly #unwatch: () => void
+  readonly #done = Promise.withResolvers<void>()
   #running = 0
+  #quiet = false
   #stopping: Promise<void> | undefined
 
   constructor(parts: ManyParts<T>) {
@@ -60,11 +62,22 @@ export class ManyQueues<T> implements Turns {
     return this.#running
   }
 
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  /** Those that come later, too. */
+  hush(quiet: boolean): void {
+    this.#quiet = quiet
+    for (const { worker } of this.#members) worker[quiet ? 'quiet' : 'resume']()
+  }
+
   #add(queue: string): void {
     const rank = rankOf(this.#parts.patterns, queue)
     if (this.#stopping || rank === -1 || this.#members.some((one) => one.queue === queue)) return
     const member: Member<T> = { queue, rank, worker: this.#parts.begin(queue, this), open: true }
     const behind = this.#members.findIndex((one) => one.rank > rank || (one.rank === rank && one.queue > queue))
+    if (this.#quiet) member.worker.quiet()
     this.#members.splice(behind === -1 ? this.#members.length : behind, 0, member)
     // A home in the process may have given it jobs while it was made.
     this.changed()
@@ -103,7 +116,9 @@ export class ManyQueues<T> implements Turns {
 
   stop(options?: Parameters<Worker['stop']>[0]): Promise<void> {
     this.#unwatch()
-    this.#stopping ??= Promise.all(this.#members.map(({ worker }) => worker.stop(options))).then(() => {})
+    // Each time: those that are stopping already may be given longer, or less.
+    const stopped = Promise.all(this.#members.map(({ worker }) => worker.stop(options)))
+    this.#stopping ??= stopped.then(() => this.#done.resolve())
     return this.#stopping
   }
 }

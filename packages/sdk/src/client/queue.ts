@@ -318,10 +318,23 @@ export function work<T = unknown>(
   many.catch(complain)
   // What stops begins no other handler, from that moment on.
   const stop: Worker['stop'] = (how) => made?.stop(how) ?? many.then((loaded) => loaded.stop(how))
+  const done = many.then((loaded) => loaded.done)
+  // It ends with its client and its signal also where it has found no queue.
+  new QueueSide(mess, '').track({ stop: (waitMs) => stop({ waitMs }), done })
+  const { signal } = options
+  const aborted = (): void => void stop()
+  signal?.addEventListener('abort', aborted)
+  const forget = (): void => signal?.removeEventListener('abort', aborted)
+  done.then(forget, forget)
+  if (signal?.aborted) aborted()
+  const hush = (quiet: boolean): void => void (made ? made.hush(quiet) : many.then((loaded) => loaded.hush(quiet)))
   return {
     get running() {
       return made?.running ?? 0
     },
+    done,
+    quiet: () => hush(true),
+    resume: () => hush(false),
     stop,
     [Symbol.asyncDispose]: () => stop(),
   }

@@ -46,6 +46,11 @@ export interface WorkOptions {
  */
 export interface Worker extends AsyncDisposable {
   readonly running: number
+  /** Resolves once it has ended, however that came about. */
+  readonly done: Promise<void>
+  /** Takes no other job until `resume()`, gives back what it has not begun, and goes on with what it has. After `stop()` neither does anything. */
+  quiet(): void
+  resume(): void
   /**
    * Takes no other job, gives back what it has not begun, and resolves when the handlers that run are done and the home has heard so. With
    * `waitMs` those that are not done by then are told by their signals, and their jobs are given back. Idempotent. `mess.close()` is
@@ -115,6 +120,7 @@ export class Working<T> implements Worker {
   readonly #patience = new Alarm(() => this.#lookAtReady(), false)
   #slow = false
   #attention: Attention = 'full'
+  #quiet = false
   #running = 0
   #stopping = false
   #ended = false
@@ -171,6 +177,24 @@ export class Working<T> implements Worker {
     return this.#ready.length
   }
 
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  quiet(): void {
+    this.#hush(true)
+  }
+
+  resume(): void {
+    this.#hush(false)
+  }
+
+  #hush(quiet: boolean): void {
+    if (this.#stopping || quiet === this.#quiet) return
+    this.#quiet = quiet
+    this.turned(quiet)
+  }
+
   /** What it may hold has changed; if it may hold less, others get what is not begun. */
   turned(less: boolean): void {
     if (less) this.#giveBack(this.#ready)
@@ -223,7 +247,7 @@ export class Working<T> implements Worker {
   }
 
   get #capacity(): number {
-    if (this.#stopping || this.#attention === 'frozen' || this.#attention === 'gone') return 0
+    if (this.#stopping || this.#quiet || this.#attention === 'frozen' || this.#attention === 'gone') return 0
     // So that a handler that ends finds its next job here.
     const most = this.#attention === 'full' && !this.#slow ? 2 * this.#concurrency : this.#concurrency
     return Math.min(most, this.#turns?.capacity(this) ?? most)
