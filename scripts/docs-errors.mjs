@@ -20,6 +20,10 @@ const GROUPS = [
       async_schema: 'Use a schema that answers at once; do what has to wait in the handler.',
       lease_lost:
         'The reason of a job’s `signal`. Stop working on it; where handlers take longer than `leaseMs`, raise it or call `job.extend()`.',
+      job_dead: 'The message has the last error. See `dead()`; `redrive()` when its cause is gone.',
+      job_expired: 'Give it a longer `ttlMs`, or the queue more workers.',
+      job_cancelled: 'Nothing: somebody did not want it any more. The message has the reason that was given.',
+      job_unknown: 'Give jobs whose result is asked for later a `retain`.',
       handler_failed: 'See `cause`. Give `onError` to choose between `skip`, `stop` and `{ retryInMs }`.',
       gap: 'Load the state from where you keep it, then go on: pass `onGap`, or subscribe anew from `start`.',
       unsent: "Wait until `status.unsent` is 0 and nothing is refused, or call `forget({ unsent: 'discard' })`.",

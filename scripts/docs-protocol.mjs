@@ -96,7 +96,9 @@ export function queueTables() {
   const named = [...Object.entries(queue), ...Object.entries(schedules)].filter(([, { kind }]) => kind === 'schema')
   const exported = new Map(named)
   const asked = Object.values(queue.QUEUE_REQUESTS)
-  const pushed = named.filter(([name, schema]) => name.endsWith('Params') && !asked.includes(schema))
+  const pushed = named
+    .filter(([name, schema]) => name.endsWith('Params') && !asked.includes(schema))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
   const nameOf = (method) => method[0].toUpperCase() + method.slice(1)
   return [
     '## Client to broker',
@@ -194,6 +196,8 @@ function shapeOf(schema) {
       return `an array of ${typeOf((rules.find(({ type }) => type === 'array') ?? base).item)}${inWords(',', low, high, ' of them')}`
     case 'tuple':
       return `\`[\`${base.items.map(typeOf).join(', ')}\`]\``
+    case 'tuple_with_rest':
+      return `\`[\`${base.items.map(typeOf).join(', ')}, and sometimes ${typeOf(base.rest)}\`]\``
     case 'union':
       return base.options.map(typeOf).join(', or ')
     case 'object':

@@ -11,8 +11,13 @@ export function claimsSuite(name: string, stores: QueueStores): void {
   const promise = (sentence: string, test: (stage: QueueStage) => Promise<void>) =>
     it(sentence, { timeout: 30_000 }, () => within(async () => test(await QueueStage.open(stores))))
   const worker = 'puller_client0'
-  const leasesOf = ({ token, jobs }: { token?: number | undefined; jobs: (readonly [number, number, number])[] }) =>
-    jobs.map(([id]): Lease => [id, token as number])
+  const leasesOf = ({
+    token,
+    jobs,
+  }: {
+    token?: number | undefined
+    jobs: (readonly [number, number, number, ...unknown[]])[]
+  }) => jobs.map(([id]): Lease => [id, token as number])
 
   describe(`${name}: claims`, () => {
     promise('are answered with the jobs there are, as many as were asked for, or with none', async (stage) => {

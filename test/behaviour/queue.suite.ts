@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
+import type { JobOptions } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import type { QueueStores } from '../../packages/sdk/src/store/queue-store.suite.ts'
 import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
@@ -263,6 +264,290 @@ export function queueSuite(name: string, stores: QueueStores): void {
       })
     })
 
+    describe('keys', () => {
+      const key = 'invoice 7'
+      const drop = { dedupe: { key, mode: 'drop' } } as const
+      const replace = { dedupe: { key, mode: 'replace' } } as const
+      const debounce = { dedupe: { key, mode: 'debounce', maxDelayMs: 10_000 }, delayMs: 3_000 } as const
+      const dropped = (first: number, offset: number) => [{ fate: 'redundant', first, count: 1, offset }]
+      const stored = (first: number, offset: number) => [{ fate: 'stored', first, count: 1, offset }]
+      const replaced = (first: number, offset: number) => [{ fate: 'updated', first, count: 1, offset }]
+      const duplicate = (first: number, offset: number) => [{ fate: 'duplicate', first, count: 1, offset }]
+      const holding = async (stage: QueueStage, options: JobOptions): Promise<readonly [QueueClient, Taken]> => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], options)
+        await client.work(1)
+        const [job] = await client.gets(1)
+        await client.work(0)
+        return [client, job as Taken]
+      }
+
+      promise('drop: a job whose key another one has is not stored, and the id of that is told', async (stage) => {
+        const [client, other] = [await stage.connect(), await stage.connect()]
+
+        expect(await client.enqueue(['a'], drop)).toEqual(stored(1, 1))
+        expect(await client.enqueue(['b'], drop)).toEqual(dropped(2, 1))
+        expect(await other.enqueue(['c'], drop)).toEqual(dropped(1, 1))
+        expect(await client.enqueue(['d'], { dedupe: { ...drop.dedupe, key: 'invoice 8' } })).toEqual(stored(3, 2))
+
+        expect((await client.list('ready')).messages).toEqual(['a', 'd'])
+      })
+
+      promise('drop: also while it is held, waits for another attempt, and after a restart', async (stage) => {
+        const [client, job] = await holding(stage, drop)
+        expect(await client.enqueue(['b'], drop)).toEqual(dropped(2, 1))
+
+        await client.settle({ retry: [{ lease: leaseOf(job), error: '', delayMs: 1_000 }] })
+        expect(await client.enqueue(['b'], drop)).toEqual(dropped(3, 1))
+        await stage.restart()
+
+        expect(await (await stage.connect({ name: 'other' })).enqueue(['b'], drop)).toEqual(dropped(1, 1))
+      })
+
+      promise('drop: not any more when it is done, dead or cancelled', async (stage) => {
+        const [client, job] = await holding(stage, drop)
+        await client.settle({ ack: [leaseOf(job)] })
+        expect(await client.enqueue(['b'], drop)).toEqual(stored(2, 2))
+
+        await client.ask('cancel', { ids: [2] })
+        expect(await client.enqueue(['c'], drop)).toEqual(stored(3, 3))
+
+        await client.work(1)
+        const taken = (await client.gets(2)).at(-1) as Taken
+        await client.settle({ retry: [{ lease: leaseOf(taken), error: '', dead: true }] })
+        expect(await client.enqueue(['d'], drop)).toEqual(stored(4, 4))
+      })
+
+      promise('drop: with a time until that has passed, and until it is done', async (stage) => {
+        const timed = { dedupe: { ...drop.dedupe, ttlMs: 5_000 } } as const
+        const [client, job] = await holding(stage, timed)
+        await client.settle({ ack: [leaseOf(job)] })
+        await stage.hibernate()
+        stage.pass(4_999)
+        expect(await client.enqueue(['b'], timed)).toEqual(dropped(2, 1))
+        stage.pass(1)
+
+        expect(await client.enqueue(['c'], timed)).toEqual(stored(3, 2))
+        stage.pass(5_000)
+        expect(await client.enqueue(['d'], timed)).toEqual(dropped(4, 2))
+      })
+
+      promise('drop: a dead one is not driven again while another one has its key', async (stage) => {
+        const [client, job] = await holding(stage, drop)
+        await client.settle({ retry: [{ lease: leaseOf(job), error: '', dead: true }] })
+        await client.enqueue(['b'], drop)
+
+        expect(await client.ask('redrive', {})).toEqual({ redriven: 0, more: false })
+        await client.ask('cancel', { ids: [2] })
+        expect(await client.ask('redrive', { ids: [1] })).toMatchObject({ redriven: 1 })
+
+        expect(await client.enqueue(['c'], drop)).toEqual(dropped(3, 1))
+      })
+
+      promise('drop: leaves no trace, so nothing is missing after a restart', async (stage) => {
+        const client = await stage.connect()
+        const publisher = 'publisher_of_test'
+        await client.enqueueAs({ publisher, after: 0, first: 1, options: drop }, ['a'])
+        await client.enqueueAs({ publisher, after: 1, first: 2, options: drop }, ['b'])
+        // Sent before the answer came.
+        expect(await client.enqueueAs({ publisher, after: 2, first: 3 }, ['c'])).toEqual(stored(3, 2))
+        await client.enqueueAs({ publisher, after: 3, first: 4, options: drop }, ['d'])
+        await stage.restart()
+        const other = await stage.connect()
+
+        expect(await other.enqueueAs({ publisher, after: 3, first: 5 }, ['e'])).toEqual(stored(5, 3))
+      })
+
+      promise('replace: the one that waits begins anew with another payload, in its place', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['old'], replace)
+        await client.enqueue(['other'])
+
+        expect(await client.enqueue(['new'], { ...replace, attempts: 1 })).toEqual(replaced(3, 1))
+        await stage.restart()
+        const worker = await stage.connect({ name: 'worker' })
+        await worker.work(2)
+        const [job] = await worker.gets(2)
+        await worker.settle({ retry: [{ lease: leaseOf(job as Taken), error: '' }] })
+
+        expect(worker.taken.map(({ id, data }) => [id, data])).toEqual([
+          [1, 'new'],
+          [2, 'other'],
+        ])
+        expect((await worker.list('dead')).jobs).toMatchObject([{ id: 1 }])
+      })
+
+      promise('replace: finds a job that is not at hand, and one that waits for another attempt', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(upTo(2 * LIMITS.laneJobs + 1).slice(0, 1_000))
+        await client.enqueue(upTo(1_000))
+        await client.enqueue([1])
+        await client.enqueue(['behind'], replace)
+        await stage.hibernate()
+
+        expect(await client.enqueue(['newer'], replace)).toEqual(replaced(2_003, 2_002))
+        await client.enqueue(['first'], { priority: 9, dedupe: { key: 'failing', mode: 'replace' } })
+        await client.work(1)
+        const [job] = (await client.gets(1)) as [Taken]
+        await client.work(0)
+        await client.settle({ retry: [{ lease: leaseOf(job), error: '', delayMs: 60_000 }] })
+        await stage.hibernate()
+        const again = { priority: 9, dedupe: { key: 'failing', mode: 'replace' } } as const
+        expect(await client.enqueue(['second'], again)).toEqual(replaced(2_005, job.id))
+        await client.work(1)
+
+        expect((await client.gets(2)).at(-1)).toMatchObject({ id: job.id, data: 'second', attempt: 1 })
+      })
+
+      promise('replace: one that is held is left alone, and the new one waits behind it', async (stage) => {
+        const [client, job] = await holding(stage, replace)
+
+        expect(await client.enqueue(['b'], replace)).toEqual(stored(2, 2))
+        expect(await client.enqueue(['c'], replace)).toEqual(replaced(3, 2))
+        await client.settle({ ack: [leaseOf(job)] })
+        expect(await client.enqueue(['d'], replace)).toEqual(replaced(4, 2))
+        await client.work(1)
+
+        expect((await client.gets(2)).map(({ data }) => data)).toEqual(['a', 'd'])
+      })
+
+      promise('replace: a lease of the payload before counts no more', async (stage) => {
+        const [client, job] = await holding(stage, replace)
+        await client.settle({ release: [leaseOf(job)] })
+        await client.enqueue(['b'], replace)
+        await stage.hibernate()
+
+        expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+        expect((await client.list('ready')).messages).toEqual(['b'])
+      })
+
+      promise('replace: is recognised as a repeat after a restart', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], replace)
+        const frame = { publisher: 'publisher_of_test', after: 0, first: 1, options: replace }
+        await client.enqueueAs(frame, ['b'])
+        await client.enqueueAs({ publisher: 'publisher_other', after: 0, first: 1, options: replace }, ['c'])
+        await stage.restart()
+
+        expect(await (await stage.connect()).enqueueAs(frame, ['b'])).toEqual(duplicate(1, 1))
+        expect((await (await stage.connect()).list('ready')).messages).toEqual(['c'])
+      })
+
+      promise('debounce: each repeat puts the job off, up to a time', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['1'], debounce)
+        const at = stage.nowMs
+        const dues: number[] = []
+        for (const n of upTo(4, 2)) {
+          stage.pass(2_000)
+          await client.enqueue([`${n}`], debounce)
+          dues.push(((await client.list('scheduled')).jobs[0]?.dueAt ?? 0) - at)
+        }
+
+        expect(dues).toEqual([5_000, 7_000, 9_000, 10_000])
+        await client.work(1)
+        stage.pass(2_000)
+        expect(await client.gets(1)).toMatchObject([{ id: 1, data: '5' }])
+      })
+
+      promise('in one frame are taken in its order', async (stage) => {
+        const client = await stage.connect()
+
+        const fates = await client.enqueue(['a', 'b', 'c', 'd', 'e'], {}, [
+          null,
+          drop,
+          drop,
+          replace,
+          { dedupe: { key: 'other', mode: 'drop' } },
+        ])
+
+        expect(fates).toEqual([
+          { fate: 'stored', first: 1, count: 2, offset: 1 },
+          ...dropped(3, 2),
+          ...replaced(4, 2),
+          ...stored(5, 3),
+        ])
+        expect((await client.list('ready')).messages).toEqual(['a', 'd', 'e'])
+      })
+
+      promise('hold up what their publisher enqueues behind them, and nothing else', async (stage) => {
+        const client = await stage.connect()
+        const publisher = 'publisher_of_test'
+        stage.commits.hold()
+        const before = client.enqueue(['a'])
+        await stage.commits.reached()
+
+        const other = client.enqueue(['b'])
+        const keyed = client.enqueueAs({ publisher, after: 0, first: 1, options: drop }, ['c'])
+        const behind = client.enqueueAs({ publisher, after: 1, first: 2 }, ['d'])
+        const last = client.enqueue(['e'])
+        stage.commits.release()
+
+        expect(await Promise.all([before, other, keyed, behind, last])).toEqual([
+          stored(1, 1),
+          stored(2, 2),
+          stored(1, 4),
+          stored(2, 5),
+          stored(3, 3),
+        ])
+      })
+
+      promise('of one link that wait for an answer have a bound', async (stage) => {
+        const client = await stage.connect()
+        stage.commits.hold()
+        const asked = [client.enqueue(['a'])]
+        await stage.commits.reached()
+        asked.push(client.enqueue(['b']))
+        const send = (n: number) =>
+          client.enqueueAs({ publisher: `publisher_${n}`, after: 0, first: 1, options: drop }, ['b'])
+        asked.push(...upTo(LIMITS.readsPerLink).map(send))
+
+        await expect(send(99)).rejects.toMatchObject({ code: 'busy' })
+
+        stage.commits.release()
+        await Promise.all(asked)
+      })
+
+      promise('are bounded, and must be text', async (stage) => {
+        const client = await stage.connect()
+        for (const dedupe of [
+          { key: '' },
+          { key: 'x'.repeat(257) },
+          { key: '\ud800' },
+          { key: 7 },
+          { key, mode: 'keep' },
+        ])
+          await expect(client.enqueue(['a'], { dedupe: { mode: 'drop', ...dedupe } } as never)).rejects.toMatchObject({
+            code: 'bad_params',
+          })
+      })
+
+      promise('cost one row with the job and one at its end; what is dropped costs none', async (stage) => {
+        const client = await stage.connect()
+        const rowsOf = async (work: () => Promise<unknown>): Promise<number> => {
+          const before = stage.rows
+          await work()
+          return stage.rows - before
+        }
+        const end = async (): Promise<void> => {
+          const count = client.taken.length + 1
+          await client.work(1)
+          const job = (await client.gets(count)).at(-1) as Taken
+          await client.work(0)
+          await client.settle({ ack: [leaseOf(job)] })
+        }
+
+        expect(await rowsOf(() => client.enqueue(['a'], drop))).toBe(2)
+        expect(await rowsOf(() => client.enqueue(['b'], drop))).toBe(0)
+        // The lease, and twice one that is removed.
+        expect(await rowsOf(end)).toBe(3)
+        expect(await rowsOf(() => client.enqueue(['a'], replace))).toBe(2)
+        // Payload, key, and the mark of who sent it.
+        expect(await rowsOf(() => client.enqueue(['b'], replace))).toBe(3)
+        expect(await rowsOf(end)).toBe(3)
+      })
+    })
+
     describe('what becomes of a job', () => {
       const holding = async (stage: QueueStage, options = {}): Promise<readonly [QueueClient, Taken]> => {
         const client = await stage.connect()
@@ -339,6 +624,16 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(waits.every((ms) => ms >= 0 && ms <= 1_000)).toBe(true)
       })
 
+      promise('failed with an error that its options name, it is dead at once', async (stage) => {
+        const [client, job] = await holding(stage, { nonRetryable: ['RangeError'] })
+        await client.settle({ retry: [{ lease: leaseOf(job), error: 'TypeError: RangeError', delayMs: 0 }] })
+        const again = (await client.gets(2)).at(-1) as Taken
+
+        await client.settle({ retry: [{ lease: leaseOf(again), error: 'RangeError: 7', delayMs: 0 }] })
+
+        expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, attempt: 2, error: 'RangeError: 7' }])
+      })
+
       promise('failed for good, it is dead at once', async (stage) => {
         const [client, job] = await holding(stage)
 
@@ -407,6 +702,287 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(client.lost).toMatchObject([{ leases: [leaseOf(job)], reason: 'cancelled' }])
         expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
         expect(await client.counts()).toMatchObject({ ready: 0, active: 0 })
+      })
+    })
+
+    describe('results', () => {
+      const HOUR_MS = LIMITS.sweepMs
+      const retain = { retain: { ms: 2 * HOUR_MS } }
+      const holding = async (stage: QueueStage, options: JobOptions = {}): Promise<readonly [QueueClient, Taken]> => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], options)
+        await client.work(1)
+        const [job] = await client.gets(1)
+        await client.work(0)
+        return [client, job as Taken]
+      }
+
+      promise('are told to who watches, when the end of the job is durable', async (stage) => {
+        const [client, job] = await holding(stage)
+        const watcher = await stage.connect()
+        expect(await watcher.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
+        stage.commits.hold()
+
+        const finished = client.finish([leaseOf(job)], [{ sum: 7 }])
+        await stage.commits.reached()
+        expect(watcher.told).toEqual([])
+        stage.commits.release()
+        await finished
+        await watcher.until(() => watcher.told.length > 0)
+
+        expect(watcher.told).toEqual([{ method: 'ended', id: 1, state: 'completed', result: '{"sum":7}' }])
+      })
+
+      promise('are known for a while without being retained, and not after a restart', async (stage) => {
+        const [client, job] = await holding(stage)
+        await client.finish([leaseOf(job)], [7])
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'completed', result: '7' }])
+        await stage.hibernate()
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'unknown' }])
+      })
+
+      promise('are kept as long as it was asked for, which a restart does not change', async (stage) => {
+        const [client, job] = await holding(stage, retain)
+        await client.finish([leaseOf(job)], [7])
+        await stage.hibernate()
+        stage.pass(2 * HOUR_MS - 1)
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'completed', result: '7' }])
+        expect(await client.counts()).toMatchObject({ completed: 1, ready: 0, active: 0 })
+        const { jobs, messages } = await client.list('completed')
+        expect([jobs, messages]).toMatchObject([[{ id: 1, result: '7' }], ['a']])
+        await stage.hibernate()
+        stage.pass(HOUR_MS + 1)
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'unknown' }])
+        expect(await client.counts()).toMatchObject({ completed: 0 })
+      })
+
+      promise('say also how else a job has ended', async (stage) => {
+        const [client, job] = await holding(stage, { attempts: 1 })
+        await client.enqueue(['b'])
+        await client.enqueue(['c'], { ttlMs: 1 })
+        await client.watch(1, 2, 3)
+        await client.settle({ retry: [{ lease: leaseOf(job), error: 'TypeError: no' }] })
+        await client.ask('cancel', { ids: [2], reason: 'not needed' })
+        stage.pass(1)
+        await client.work(1)
+        await client.until(() => client.told.length === 3)
+
+        const told = [
+          { id: 1, state: 'dead', error: 'TypeError: no' },
+          { id: 2, state: 'cancelled', error: 'not needed' },
+          { id: 3, state: 'dead', error: 'expired' },
+        ]
+        expect(client.told).toEqual(told.map((one) => ({ method: 'ended', ...one })))
+        expect(await client.watch(1, 2, 3)).toEqual(told)
+        await stage.hibernate()
+        expect(await client.watch(1, 2, 3, 99)).toEqual([
+          told[0],
+          { id: 2, state: 'unknown' },
+          told[2],
+          { id: 99, state: 'unknown' },
+        ])
+      })
+
+      promise('of a job that goes on while its home sleeps are told all the same', async (stage) => {
+        const [client, job] = await holding(stage)
+        await client.watch(1)
+        await stage.hibernate()
+
+        await client.finish([leaseOf(job)], [7])
+        await client.until(() => client.told.length === 2)
+
+        expect(client.told).toEqual([{ method: 'forgot' }, { method: 'ended', id: 1, state: 'completed', result: '7' }])
+      })
+
+      promise('of jobs that wait for a time or for another attempt are told, too', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], { delayMs: 60_000 })
+        await stage.hibernate()
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
+      })
+
+      promise('are for who enqueued the job, and for who may see payloads', async (stage) => {
+        const as = (key: string, rights: number) => ({ identity: { key, user: key, rights } })
+        const owner = await stage.connect(as('issuer owner', RIGHTS.enqueue))
+        const other = await stage.connect(as('issuer other', RIGHTS.enqueue))
+        const viewer = await stage.connect(as('issuer viewer', RIGHTS.view | RIGHTS.peek))
+        const worker = await stage.connect(as('issuer worker', RIGHTS.work))
+        await owner.enqueue(['a'])
+
+        expect(await owner.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
+        expect(await other.watch(1)).toEqual([{ id: 1, state: 'unknown' }])
+        expect(await viewer.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
+        await expect(worker.watch(1)).rejects.toMatchObject({ code: 'forbidden' })
+        expect(await other.ask('cancel', { ids: [1] })).toEqual({ cancelled: 0 })
+        await expect(viewer.ask('cancel', { ids: [1] })).rejects.toMatchObject({ code: 'forbidden' })
+        expect(await owner.ask('cancel', { ids: [1] })).toEqual({ cancelled: 1 })
+      })
+
+      promise('a late one counts while nobody else was given the job', async (stage) => {
+        const [client, job] = await holding(stage, retain)
+        stage.pass(60_000)
+
+        expect(await client.finish([leaseOf(job)], [7])).toEqual({ stale: [] })
+
+        expect(await client.watch(1)).toEqual([{ id: 1, state: 'completed', result: '7' }])
+      })
+
+      promise('cost the row of the job, one when it is forgotten, and each commit the count', async (stage) => {
+        const [client, job] = await holding(stage, retain)
+        const before = stage.rows
+
+        await client.finish([leaseOf(job)], [7])
+        expect(stage.rows - before).toBe(2)
+        stage.pass(3 * HOUR_MS)
+        await client.counts()
+
+        expect(stage.rows - before).toBe(4)
+      })
+    })
+
+    describe('what is kept no longer', () => {
+      const DAY_MS = 24 * 3_600_000
+      /** It goes on with each commit that is durable. */
+      const sweptTo = async (client: QueueClient, dead: number): Promise<void> => {
+        while ((await client.counts()).dead > dead) await client.settle({})
+        await client.settle({})
+      }
+      const die = async (client: QueueClient, count: number): Promise<void> => {
+        const before = client.taken.length
+        await client.enqueue(upTo(count))
+        await client.work(1_000)
+        const taken = (await client.gets(before + count)).slice(before)
+        await client.settle({ retry: taken.map((job) => ({ lease: leaseOf(job), error: '', dead: true })) })
+      }
+
+      promise('the dead go after 30 days, piece by piece, and the alarm says so', async (stage) => {
+        const client = await stage.connect()
+        const start = stage.nowMs
+        await die(client, 3)
+        stage.pass(DAY_MS)
+        await die(client, 700)
+        // When their leases would have ended.
+        stage.pass(60_000)
+
+        expect(stage.wakes.at(-1)).toBe(start + LIMITS.deadMs)
+        stage.nowMs = start
+        stage.pass(LIMITS.deadMs)
+        await sweptTo(client, 700)
+        expect(await client.counts()).toMatchObject({ dead: 700 })
+        expect(stage.wakes.at(-1)).toBe(start + LIMITS.deadMs + DAY_MS)
+        await stage.hibernate()
+        stage.pass(DAY_MS)
+        await sweptTo(client, 0)
+
+        expect(stage.written.every(({ remove }) => remove.length <= LIMITS.sweepJobs)).toBe(true)
+      })
+
+      promise('no more than 10,000 dead are kept, the newest', async (stage) => {
+        const client = await stage.connect()
+        for (let count = 0; count < LIMITS.deadJobs + 1_500; count += 500) await die(client, 500)
+        stage.pass(LIMITS.deadMs - 1)
+        await sweptTo(client, LIMITS.deadJobs)
+
+        expect(await client.counts()).toMatchObject({ dead: LIMITS.deadJobs })
+        expect((await client.list('dead', { limit: 1 })).jobs).toMatchObject([{ id: 1_501 }])
+      })
+
+      promise('keys that count no more go, and those that do stay', async (stage) => {
+        const client = await stage.connect()
+        const key = (n: number, ttlMs: number) => ({ dedupe: { key: `${n}`, mode: 'drop' as const, ttlMs } })
+        await client.enqueue(
+          upTo(600),
+          {},
+          upTo(600).map((n) => key(n, n <= 550 ? 1_000 : 9 * DAY_MS)),
+        )
+        await client.enqueue(['waits'], key(0, 1))
+        await client.work(600)
+        await client.settle({ ack: (await client.gets(600)).slice(0, 600).map(leaseOf) })
+        await client.work(0)
+        await stage.hibernate()
+        const before = stage.rows
+        stage.pass(DAY_MS)
+        while (stage.rows - before < 550) await client.counts()
+        await client.settle({})
+
+        expect(stage.rows - before).toBe(550)
+        expect((await client.enqueue(['again'], key(551, 1)))[0]).toMatchObject({ fate: 'redundant', offset: 551 })
+        expect((await client.enqueue(['again'], key(0, 1)))[0]).toMatchObject({ fate: 'redundant', offset: 601 })
+      })
+    })
+
+    describe('what a handler says while it works', () => {
+      const holding = async (stage: QueueStage, options: JobOptions = {}): Promise<readonly [QueueClient, Taken]> => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], options)
+        await client.work(1)
+        const [job] = await client.gets(1)
+        return [client, job as Taken]
+      }
+
+      promise('goes to who watches, and costs no row', async (stage) => {
+        const [client, job] = await holding(stage)
+        const watcher = await stage.connect()
+        await watcher.watch(1)
+        const rows = stage.rows
+
+        await client.ask('report', { reports: [{ lease: leaseOf(job), progress: '0.5', log: ['half'] }] })
+
+        expect(watcher.told).toEqual([{ method: 'reported', id: 1, progress: '0.5', log: ['half'] }])
+        expect(await (await stage.connect()).watch(1)).toEqual([
+          { id: 1, state: 'waiting', progress: '0.5', log: ['half'] },
+        ])
+        await watcher.ask('unwatch', { ids: [1] })
+        await client.ask('report', { reports: [{ lease: leaseOf(job), progress: '1' }] })
+        expect(watcher.told).toHaveLength(1)
+        expect(stage.rows).toBe(rows)
+      })
+
+      promise('is heard from nobody else', async (stage) => {
+        const [, job] = await holding(stage)
+        const other = await stage.connect()
+        await other.watch(1)
+
+        await other.ask('report', { reports: [{ lease: leaseOf(job), progress: '1' }] })
+
+        expect(other.told).toEqual([])
+      })
+
+      promise('its last lines stay with a job that is dead or retained', async (stage) => {
+        const [client, job] = await holding(stage, { attempts: 1 })
+        for (const n of upTo(3))
+          await client.ask('report', { reports: [{ lease: leaseOf(job), log: upTo(20, 20 * n).map(String) }] })
+        await client.settle({ retry: [{ lease: leaseOf(job), error: '' }] })
+        await client.enqueue(['b'], { retain: { ms: 1 } })
+        const next = (await client.gets(2)).at(-1) as Taken
+        await client.ask('report', { reports: [{ lease: leaseOf(next), log: ['done'] }] })
+        await client.settle({ ack: [leaseOf(next)] })
+        await stage.restart()
+        const other = await stage.connect()
+
+        expect((await other.list('dead')).jobs).toMatchObject([{ log: upTo(50, 30).map(String) }])
+        expect((await other.list('completed')).jobs).toMatchObject([{ log: ['done'] }])
+      })
+
+      promise('what it keeps is given to the next attempt, also after a restart, for one row', async (stage) => {
+        const [client, job] = await holding(stage)
+        const lease = leaseOf(job)
+        const rows = stage.rows
+
+        await client.settle({ keep: [{ lease, state: '{"page":7}' }] })
+        expect(stage.rows - rows).toBe(1)
+        await stage.hibernate()
+        await client.settle({ retry: [{ lease, error: '', delayMs: 0 }] })
+        await client.gets(2)
+
+        const { params } = client.frames.findLast(({ method }) => method === 'jobs') ?? {}
+        expect(params).toMatchObject({ jobs: [[1, 2, stage.nowMs, { state: '{"page":7}' }]] })
+        expect(await client.settle({ keep: [{ lease, state: '0' }] })).toEqual({ stale: [lease] })
       })
     })
 
@@ -667,7 +1243,7 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await client.work(1)
         await client.settle({ retry: [{ lease: leaseOf(taken[0] as Taken), error: '' }] })
 
-        const counts = { ready: 3, scheduled: 1, retrying: 1, active: 1, dead: 0, paused: false }
+        const counts = { ready: 3, scheduled: 1, retrying: 1, active: 1, dead: 0, completed: 0, paused: false }
         expect(await client.counts()).toEqual(counts)
         stage.pass(1_000)
 
@@ -877,6 +1453,58 @@ export function queueSuite(name: string, stores: QueueStores): void {
 
         stage.commits.release()
         await Promise.all(taken)
+      })
+
+      promise('of results, and of what a handler keeps and says', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], { retain: { ms: 1_000 } })
+        await client.work(1)
+        const [job] = (await client.gets(1)) as [Taken]
+        const lease = leaseOf(job)
+        const bad = { code: 'bad_params' }
+
+        for (const result of [
+          `"${'x'.repeat(LIMITS.resultChars)}"`,
+          'no JSON',
+          '"\\ud800"',
+          '['.repeat(99) + ']'.repeat(99),
+        ])
+          await expect(client.settle({ done: [{ lease, result }] })).rejects.toMatchObject(bad)
+        const state = 'x'.repeat(LIMITS.stateChars + 1)
+        await expect(client.settle({ keep: [{ lease, state }] })).rejects.toMatchObject(bad)
+        for (const report of [{ progress: 'x'.repeat(5_000) }, { log: ['x'.repeat(501)] }, { log: Array(51).fill('') }])
+          await expect(client.ask('report', { reports: [{ lease, ...report }] })).rejects.toMatchObject(bad)
+        expect(await client.counts()).toMatchObject({ active: 1 })
+      })
+
+      promise('of reports', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'])
+        await client.work(1)
+        const [job] = (await client.gets(1)) as [Taken]
+        const reports = Array(100).fill({ lease: leaseOf(job), progress: `"${'x'.repeat(4_000)}"` })
+        const report = () => client.ask('report', { reports })
+        await report()
+        await report()
+
+        await expect(report()).rejects.toMatchObject({ code: 'busy' })
+        stage.nowMs += 5_000
+
+        await report()
+      })
+
+      promise('of jobs that one link watches, and of those one frame asks for', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(upTo(1_000))
+        await client.enqueue([1])
+        const ask = (first: number) => client.watch(...upTo(LIMITS.watchesPerFrame, first))
+        for (let first = 1; first <= LIMITS.watchesPerLink; first += LIMITS.watchesPerFrame) await ask(first)
+
+        await expect(client.watch(1_001)).rejects.toMatchObject({ code: 'busy' })
+        await expect(client.watch(...upTo(LIMITS.watchesPerFrame + 1))).rejects.toMatchObject({ code: 'bad_params' })
+        await client.ask('unwatch', { ids: [1] })
+
+        expect(await client.watch(1_001)).toEqual([{ id: 1_001, state: 'waiting' }])
       })
 
       promise('of workers on one link', async (stage) => {

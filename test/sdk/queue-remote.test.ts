@@ -396,6 +396,101 @@ describe('rights', () => {
 
 // ---- helpers
 
+describe('what becomes of a job', () => {
+  test('is told to who enqueued it, across links that break', async () => {
+    const { proxy, queue } = await behindProxy()
+    const job = await queue.enqueue(1)
+    const result = job.result()
+    const report = (async () => {
+      for await (const one of job.progress()) return one
+      return undefined
+    })()
+    await queue.counts()
+    proxy.cut('reset')
+
+    const worker = createQueue<number>(open(), queue.name).work(async ({ progress }) => {
+      progress(0.5)
+      await report
+      return { sum: 7 }
+    })
+
+    expect(await report).toEqual({ progress: 0.5, log: [] })
+    proxy.cut('reset')
+    expect(await result).toEqual({ sum: 7 })
+    await worker.stop()
+  })
+
+  test('outlives the server where it is retained, and else is said not to be known', async () => {
+    const own = await ownServer()
+    const queue = createQueue<number>(open({ url: own.url }), newName())
+    const [kept, forgotten] = [await queue.enqueue(1, { retain: { ms: 60_000 } }), await queue.enqueue(2)]
+    const worker = queue.work(({ data, checkpoint }) => checkpoint(data).then(() => data))
+    expect(await Promise.all([kept.result(), forgotten.result()])).toEqual([1, 2])
+    await worker.stop()
+
+    await own.kill()
+    await own.restart()
+
+    expect(await kept.result()).toBe(1)
+    expect(await queue.job(kept.id as number).result()).toBe(1)
+    await expect(forgotten.result()).rejects.toMatchObject({ code: 'job_unknown' })
+  })
+
+  test('is for whoever may enqueue to know, and to end, of their own jobs alone', async () => {
+    const name = newName()
+    const producer = createQueue<number>(open({ token: () => makeToken({ sub: 'producer' }) }), name)
+    const other = createQueue<number>(open({ token: () => makeToken({ sub: 'clerk' }) }), name)
+    const job = await producer.enqueue(1)
+
+    await expect(other.job(job.id as number).result()).rejects.toMatchObject({ code: 'job_unknown' })
+    expect(await other.cancel([job.id as number])).toBe(0)
+    expect(await job.cancel('not needed')).toBe(true)
+    await expect(job.result()).rejects.toMatchObject({
+      code: 'job_cancelled',
+      message: expect.stringContaining('not needed'),
+    })
+  })
+
+  test('a key holds for jobs that were enqueued without a network, too', async () => {
+    const { proxy, mess, queue } = await behindProxy()
+    proxy.refusing = true
+    const drop = { dedupe: { key: 'a' } }
+    const waiting = [1, 2, 3].flatMap((n) => [queue.enqueue(n, drop), queue.enqueue(10 * n)])
+    proxy.refusing = false
+
+    const jobs = await Promise.all(waiting)
+    const newer = await queue.enqueue(4, { dedupe: { key: 'a', mode: 'replace' } })
+    await queue.enqueue(40)
+
+    expect(jobs.map(({ id, duplicate }) => [id, duplicate])).toEqual([
+      [1, false],
+      [2, false],
+      [1, true],
+      [3, false],
+      [1, true],
+      [4, false],
+    ])
+    expect([newer.id, newer.duplicate]).toEqual([1, true])
+    expect(await all(queue)).toEqual([4, 10, 20, 30, 40])
+    expect(mess.status).toMatchObject({ unsent: 0, refused: 0 })
+  })
+
+  test('a key is held to over a server that dies, and nothing is taken for missing', async () => {
+    const own = await ownServer()
+    const queue = createQueue<number>(open({ url: own.url }), newName())
+    const drop = { dedupe: { key: 'a' } }
+    await queue.enqueue(1, drop)
+    const id = (await queue.enqueue(2, drop)).id
+
+    await own.kill()
+    await own.restart()
+
+    expect(await queue.enqueue(3, drop)).toMatchObject({ id, duplicate: true })
+    expect(await queue.enqueue(4)).toMatchObject({ duplicate: false })
+    expect(await all(queue)).toEqual([1, 4])
+  })
+})
+
 function open(options: MessOptions = {}): Mess {
   const mess = createMess({ url: server.url, token: () => makeToken(), reconnect: { minMs: 1, maxMs: 20 }, ...options })
   mess.on('error', () => {}) // or the console is told of those that are meant to happen

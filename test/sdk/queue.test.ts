@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createMess, type Mess } from '../../packages/sdk/src/index.ts'
-import { createQueue, type Job, type QueueOptions } from '../../packages/sdk/src/queue.ts'
+import { createMess, type Mess, type MessError } from '../../packages/sdk/src/index.ts'
+import { createQueue, type Job, type JobReport, type QueueOptions } from '../../packages/sdk/src/queue.ts'
 
 /** Queues as an application sees them: of a client without a server, in its process. */
 const clients: Mess[] = []
@@ -350,6 +350,23 @@ describe('a queue', () => {
     expect(await queue.counts()).toMatchObject({ dead: 0 })
   })
 
+  it('stores a job once while another one has its key', async () => {
+    const { queue } = open()
+    const dedupe = { key: 'invoice 7' }
+
+    const first = await queue.enqueue('a', { dedupe })
+    const second = await queue.enqueue('b', { dedupe })
+    const newer = await queue.enqueue('c', { dedupe: { ...dedupe, mode: 'replace' } })
+    await queue.enqueue('d')
+
+    expect([first, second, newer].map(({ id, duplicate }) => [id, duplicate])).toEqual([
+      [1, false],
+      [1, true],
+      [1, true],
+    ])
+    expect((await queue.list('ready')).jobs.map(({ data }) => data)).toEqual(['c', 'd'])
+  })
+
   it('pauses and goes on', async () => {
     const { queue } = open()
     const { take, jobs, reaches } = collector()
@@ -364,10 +381,158 @@ describe('a queue', () => {
     await worker.stop()
   })
 
+  it('gives what a handler returned to who enqueued the job', async () => {
+    const { queue } = open<{ a: number; b: number }>()
+    const early = await queue.enqueue({ a: 3, b: 4 })
+    const waiting = early.result()
+
+    const worker = queue.work(({ data: { a, b } }) => ({ sum: a + b }))
+    const late = await queue.enqueue({ a: 1, b: 1 })
+
+    expect(await waiting).toEqual({ sum: 7 })
+    expect(await late.result()).toEqual({ sum: 2 })
+    expect(await queue.job(early.id as number).result()).toEqual({ sum: 7 })
+    await worker.stop()
+  })
+
+  it('keeps a job that is done as long as it was asked to', async () => {
+    const { queue } = open({ retain: { ms: 60_000 } })
+    const worker = queue.work(() => [1, 2])
+    const job = await queue.enqueue('a')
+    await job.result()
+    await worker.stop()
+
+    expect(await queue.counts()).toMatchObject({ completed: 1 })
+    expect((await queue.list('completed')).jobs).toMatchObject([{ id: job.id, data: 'a', result: [1, 2], log: [] }])
+  })
+
+  it('tells who waits for a result why there is none', async () => {
+    const { queue } = open()
+    const failing = await queue.enqueue('a', { attempts: 1 })
+    const expired = await queue.enqueue('b', { ttlMs: 0 })
+    const cancelled = await queue.enqueue('c', { delayMs: 60_000 })
+    const codes = Promise.all(
+      [failing, expired, cancelled, queue.job(99)].map((job) => job.result().catch(({ code }: MessError) => code)),
+    )
+
+    const worker = queue.work(
+      () => {
+        throw new Error('no')
+      },
+      { onError: () => {} },
+    )
+    expect(await cancelled.cancel('not needed')).toBe(true)
+
+    expect(await codes).toEqual(['job_dead', 'job_expired', 'job_cancelled', 'job_unknown'])
+    expect(await cancelled.cancel()).toBe(false)
+    await worker.stop()
+  })
+
+  it('lets go of a result by a signal', async () => {
+    const { queue } = open()
+    const job = await queue.enqueue('a')
+    const end = new AbortController()
+    const waiting = job.result({ signal: end.signal })
+
+    end.abort(new Error('enough'))
+
+    await expect(waiting).rejects.toThrow('enough')
+    await expect(job.result({ signal: end.signal })).rejects.toThrow('enough')
+    expect(await queue.counts()).toMatchObject({ ready: 1 })
+  })
+
+  it('ends the wait for results when its client is closed', async () => {
+    const { mess, queue } = open()
+    const job = await queue.enqueue('a')
+    const waiting = job.result()
+    await queue.counts()
+
+    await mess.close()
+
+    await expect(waiting).rejects.toMatchObject({ code: 'closed' })
+  })
+
+  it('sets a job aside whose result cannot be kept, where that was promised', async () => {
+    const { queue } = open()
+    const worker = queue.work(({ data }) => (data === 'map' ? new Map() : 'x'.repeat(70_000)))
+    const retain = { ms: 60_000 }
+    const [map, large] = [await queue.enqueue('map', { retain }), await queue.enqueue('large', { retain })]
+
+    await expect(map.result()).rejects.toMatchObject({
+      code: 'job_dead',
+      message: expect.stringContaining('bad_payload'),
+    })
+    await expect(large.result()).rejects.toThrow('message_too_large')
+    expect(await (await queue.enqueue('map')).result()).toBeUndefined()
+    await worker.stop()
+  })
+
+  it('relays what a handler reports, in order, until the job is over', async () => {
+    const { queue } = open()
+    const { promise: watched, resolve: begin } = Promise.withResolvers<void>()
+    const job = await queue.enqueue('a')
+    const worker = queue.work(async ({ progress, log }) => {
+      progress(0)
+      log('begun')
+      await watched
+      progress({ share: 0.5 })
+      log('half')
+    })
+    const reports: JobReport[] = []
+
+    for await (const report of job.progress()) {
+      reports.push(report)
+      begin()
+    }
+
+    expect(reports).toEqual([
+      { progress: 0, log: ['begun'] },
+      { progress: { share: 0.5 }, log: ['half'] },
+    ])
+    await worker.stop()
+  })
+
+  it('fails an attempt that reports what JSON cannot carry', async () => {
+    const { queue } = open({ attempts: 1 })
+    const worker = queue.work((job) => job.progress(() => {}), { onError: () => {} })
+
+    await expect((await queue.enqueue('a')).result()).rejects.toThrow('which JSON cannot hold')
+    await worker.stop()
+  })
+
+  it('gives the next attempt what the one before has kept', async () => {
+    const { queue } = open({ backoff: SOON })
+    const worker = queue.work(
+      async (job) => {
+        if (job.state !== undefined) return job.state
+        await job.checkpoint({ page: 7 })
+        throw new Error('again')
+      },
+      { onError: () => {} },
+    )
+
+    expect(await (await queue.enqueue('a')).result()).toEqual({ page: 7 })
+    await worker.stop()
+  })
+
+  it('tries no more after an error that is named as final', async () => {
+    const { queue } = open({ nonRetryable: ['TypeError'] })
+    const worker = queue.work(
+      () => {
+        throw new TypeError('no such address')
+      },
+      { onError: () => {} },
+    )
+
+    await expect((await queue.enqueue('a')).result()).rejects.toThrow('TypeError: no such address')
+    expect((await queue.dead()).jobs).toMatchObject([{ failures: 1 }])
+    await worker.stop()
+  })
+
   it('tells a handler that its job was cancelled', async () => {
     const { queue } = open()
     const { take, reaches } = collector()
-    const { id } = await queue.enqueue('a')
+    const enqueued = await queue.enqueue('a')
     let reason: unknown
     const worker = queue.work(async (job) => {
       take(job)
@@ -376,10 +541,10 @@ describe('a queue', () => {
     })
     await reaches(1)
 
-    expect(await queue.cancel([id as number])).toBe(1)
+    expect(await enqueued.cancel('not needed')).toBe(true)
     await worker.stop()
 
-    expect(reason).toMatchObject({ code: 'lease_lost' })
+    expect(reason).toMatchObject({ code: 'lease_lost', message: 'not needed' })
     expect(await queue.counts()).toMatchObject({ ready: 0, active: 0 })
   })
 

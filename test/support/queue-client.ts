@@ -2,11 +2,12 @@ import type { Port } from '../../packages/sdk/src/broker/home.ts'
 import type { QueueHome } from '../../packages/sdk/src/broker/queue-home.ts'
 import type { QueueLinkState } from '../../packages/sdk/src/broker/queue-machine.ts'
 import { encodeRequest, type Frame, LINE_BREAK, parseFrame, payloads } from '../../packages/sdk/src/protocol/codec.ts'
-import type { Fate, PublishResult } from '../../packages/sdk/src/protocol/frames/publish.ts'
+import type { Fate } from '../../packages/sdk/src/protocol/frames/publish.ts'
 import type {
   ClaimResult,
   CountsResult,
   EnqueueParams,
+  EnqueueResult,
   JobOptions,
   JobsParams,
   Lease,
@@ -15,6 +16,8 @@ import type {
   QueueMethod,
   QueueParams,
   SettleParams,
+  WatchedJob,
+  WatchResult,
   WorkResult,
 } from '../../packages/sdk/src/protocol/frames/queue.ts'
 
@@ -144,7 +147,7 @@ export class QueueClient implements Port<QueueLinkState> {
     this.write(encodeEnqueue(id, { queue: QUEUE, ...params }, bodies))
     const { result, error } = await this.answer(id)
     if (error) throw Object.assign(new Error(error.message), error.data)
-    return (result as PublishResult).fates
+    return (result as EnqueueResult).fates
   }
 
   work(capacity: number, more: { leaseMs?: number; holding?: Lease[]; worker?: string } = {}): Promise<WorkResult> {
@@ -159,11 +162,28 @@ export class QueueClient implements Port<QueueLinkState> {
     return this.ask('settle', params)
   }
 
+  /** Jobs that are done, with their results. */
+  finish(leases: readonly Lease[], results: readonly unknown[]): Promise<{ stale: Lease[] }> {
+    return this.settle({ done: leases.map((lease, i) => ({ lease, result: JSON.stringify(results[i]) })) })
+  }
+
+  async watch(...ids: number[]): Promise<readonly WatchedJob[]> {
+    return (await this.ask<WatchResult>('watch', { ids })).jobs
+  }
+
+  /** What it was told of jobs that it watches. */
+  get told(): readonly unknown[] {
+    return this.frames.flatMap(({ method, params }) => {
+      const { queue: _, ...facts } = (params ?? {}) as { queue?: string }
+      return method === 'ended' || method === 'reported' || method === 'forgot' ? [{ method, ...facts }] : []
+    })
+  }
+
   counts(): Promise<CountsResult> {
     return this.ask('counts', {})
   }
 
-  list(state: 'ready' | 'scheduled' | 'retrying' | 'dead', more: object = {}): Promise<ListResult> {
+  list(state: 'ready' | 'scheduled' | 'retrying' | 'dead' | 'completed', more: object = {}): Promise<ListResult> {
     return this.ask('list', { state, limit: 100, ...more })
   }
 

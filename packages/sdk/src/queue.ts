@@ -2,10 +2,12 @@ export {
   type BackoffOptions,
   type BulkFilter,
   createQueue,
+  type DedupeOptions,
   type EnqueuedJob,
   type EnqueueOptions,
   type Enqueuing,
   type JobCounts,
+  type JobHandle,
   type JobPage,
   type JobPlace,
   type JobSearch,
@@ -20,4 +22,4 @@ export {
 } from './client/queue.ts'
 export type { Schedule, ScheduleOptions, Schedules, TickOptions } from './client/schedules.ts'
 export { stopOnSignals } from './client/stop-on-signals.ts'
-export type { Job, Worker, WorkOptions } from './client/worker.ts'
+export type { Job, JobReport, Worker, WorkOptions } from './client/worker.ts'

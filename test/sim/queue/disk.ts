@@ -44,6 +44,7 @@ export class QueueDisk {
       load: (epoch) => read(() => this.#seen.load(epoch)),
       page: (...asked) => read(() => this.#seen.page(...asked)),
       get: (places) => read(() => this.#seen.get(places)),
+      behind: (...asked) => read(() => this.#seen.behind(...asked)),
       since: (id, lanes) => read(() => this.#seen.since(id, lanes)),
       find: (ids) => read(() => this.#seen.find(ids)),
       count: (...asked) => read(() => this.#seen.count(...asked)),
@@ -57,9 +58,9 @@ export class QueueDisk {
     this.#lose()
   }
 
-  /** Every job that is left, by lane. */
+  /** Every row that is left, by lane. */
   rows(): JobRow[] {
-    return Array.from({ length: LANES.dead + 1 }, (_, lane) => [...this.#durable.page(lane, undefined, ALL)]).flat()
+    return Array.from({ length: LANES.keys + 1 }, (_, lane) => [...this.#durable.page(lane, undefined, ALL)]).flat()
   }
 
   /** Whether another tick will come. */
@@ -151,7 +152,7 @@ export class QueueDisk {
 function copy(store: MemoryQueueStore, epoch: string): MemoryQueueStore {
   const twin = new MemoryQueueStore()
   const { facts } = store.load(epoch)
-  const put = Array.from({ length: LANES.dead + 1 }, (_, lane) => [...store.page(lane, undefined, ALL)]).flat()
+  const put = Array.from({ length: LANES.keys + 1 }, (_, lane) => [...store.page(lane, undefined, ALL)]).flat()
   twin.load(epoch)
   twin.commit({ put, move: [], remove: [], facts })
   return twin

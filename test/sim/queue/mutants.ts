@@ -85,4 +85,8 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'schedule?.runs.find(([name]) => name === run)',
     'schedule?.runs.find(([name]) => name.length > run.length)',
   ]),
+  mutant('a claim whose leases end by the grace of a worker that is gone', 'queue.ts', [
+    'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',
+    'for (const { claim } of this.#jobs.held) this.#holder',
+  ]),
 ]

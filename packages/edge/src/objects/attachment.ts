@@ -28,11 +28,15 @@ const SUBSCRIPTION_CHARS = JSON.stringify({
 const WORKER = { name: 'x'.repeat(LIMITS.publisherChars), capacity: LIMITS.workerJobs, leaseMs: LIMITS.leaseMs }
 const WORKER_CHARS = JSON.stringify(WORKER).length
 const PULL_CHARS = JSON.stringify({ ...WORKER, id: Number.MAX_SAFE_INTEGER }).length
+/** Numbers of jobs that are watched. */
+const WATCH_CHARS = String(Number.MAX_SAFE_INTEGER).length
 const REST_CHARS =
   1_024 +
   Math.max(
     LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1),
-    LIMITS.workersPerLink * (WORKER_CHARS + 1) + LIMITS.readsPerLink * (PULL_CHARS + 1),
+    LIMITS.workersPerLink * (WORKER_CHARS + 1) +
+      LIMITS.readsPerLink * (PULL_CHARS + 1) +
+      LIMITS.keptWatches * (WATCH_CHARS + 1),
   )
 
 /** Whether a link of theirs can be remembered, whatever they subscribe or work on: asked before they come in, for it would be too late after that. */

@@ -39,10 +39,17 @@ export class SqliteQueueStore implements QueueStore {
       const segments = this.#segments
       const leaving = move.filter(({ from }) => from.due === 0).map(({ from }) => from)
       const left = new Map(this.#together(leaving).map((row) => [row.id, row]))
-      for (const { from, to, head } of move) {
+      for (const { from, to, head, body } of move) {
         const row = left.get(from.id)
-        if (row && segments.take(from)) sql.exec(INSERT, to.lane, to.due, to.id, head, row.body)
-        else if (sql.exec(MOVE, to.lane, to.due, head, from.lane, from.due, from.id).rowsWritten === 0) missing(from)
+        if (row && segments.take(from)) sql.exec(INSERT, to.lane, to.due, to.id, head, body ?? row.body)
+        else {
+          const place = [from.lane, from.due, from.id] as const
+          const moved =
+            body === undefined
+              ? sql.exec(MOVE, to.lane, to.due, head, ...place)
+              : sql.exec(MOVE_ANEW, to.lane, to.due, head, body, ...place)
+          if (moved.rowsWritten === 0) missing(from)
+        }
       }
       for (const place of remove) {
         if (segments.take(place)) continue
@@ -93,6 +100,10 @@ export class SqliteQueueStore implements QueueStore {
       if (!more) end = [rowDue, rowId]
     }
     return { rows: end ? this.#rows(PAGE, lane, due, id, ...end) : [], more }
+  }
+
+  behind(lane: number, count: number): readonly JobRow[] {
+    return this.#rows(BEHIND_IT, lane, count)
   }
 
   get(places: readonly Place[]): readonly JobRow[] {
@@ -186,10 +197,12 @@ const FACTS = 'create table if not exists queue_fact (name text primary key, tex
 const SET = 'insert into queue_fact values (?, ?) on conflict do update set text = excluded.text'
 const INSERT = 'insert into job values (?, ?, ?, ?, ?)'
 const MOVE = 'update job set lane = ?, due = ?, head = ? where lane = ? and due = ? and id = ?'
+const MOVE_ANEW = 'update job set lane = ?, due = ?, head = ?, body = ? where lane = ? and due = ? and id = ?'
 const REMOVE = 'delete from job where lane = ? and due = ? and id = ?'
 const BEHIND = 'lane = ? and (due, id) > (?, ?)'
 const SIZES = `select due, id, length(body) from job where ${BEHIND} order by due, id limit ?`
 const PAGE = `select * from job where ${BEHIND} and (due, id) <= (?, ?) order by due, id`
+const BEHIND_IT = 'select * from job where lane = ? order by due desc, id desc limit 1 offset ?'
 const GET = `select job.* from json_each(?) place cross join job
   on lane = place.value ->> 0 and due = place.value ->> 1 and job.id = place.value ->> 2`
 const LOOK_UP = `select job.* from json_each(?) one cross join json_each(?) lanes cross join job

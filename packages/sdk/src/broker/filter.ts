@@ -1,12 +1,12 @@
 import type { BulkParams, JobFilter } from '../protocol/frames/queue.ts'
-import { groupOf, type Job, LANES, WIDTH } from './job.ts'
+import { CLAIMABLE, groupOf, type Job, LANES, WIDTH } from './job.ts'
 
-type State = NonNullable<BulkParams['state']>
+type State = NonNullable<BulkParams['state']> | 'completed'
 
 /** The lanes of a state, from the first one to before the other one; without a state, all. */
 export function lanesOf(state: State | undefined): readonly [first: number, end: number] {
   if (state === undefined) return [LANES.ready, LANES.dead + 1]
-  return [LANES[state], state === 'dead' ? LANES.dead + 1 : LANES[state] + WIDTH]
+  return [LANES[state], LANES[state] + (LANES[state] < CLAIMABLE ? WIDTH : 1)]
 }
 
 export function matches(job: Job, filter: JobFilter | undefined): boolean {

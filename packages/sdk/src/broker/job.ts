@@ -5,7 +5,7 @@ import type { JobRow, Place } from '../store/queue-store.ts'
  * Where jobs lie: one lane per priority and kind of waiting, in the order in which they are claimed. What a job's state is follows from
  * its lane, the time and the leases, so nothing is written when a time comes or a queue is paused.
  */
-export const LANES = { ready: 0, scheduled: 10, retrying: 20, dead: 30 } as const
+export const LANES = { ready: 0, scheduled: 10, retrying: 20, dead: 30, completed: 50, keys: 60 } as const
 /** Priorities, and so lanes of each kind. */
 export const WIDTH = 10
 /** Lanes below may be claimed from. */
@@ -19,7 +19,9 @@ export interface Job {
   due: number
   stored: Place | undefined
   head: string
-  readonly body: string
+  body: string
+  /** Whether the body is another one than its row has. */
+  newBody: boolean
   /** When it was enqueued, by whom, and as which of theirs. */
   readonly at: number
   readonly by: string
@@ -36,9 +38,19 @@ export interface Job {
   error: string | undefined
   /** It stays where it is, and is not to be begun before: so it holds back its group, also after a restart. */
   until: number
+  /** What few jobs have. */
+  extra: Extra | undefined
   /** Its row must be written, and whether it is over. */
   dirty: boolean
   gone: boolean
+}
+
+/** State and result are JSON text. */
+export interface Extra {
+  readonly state?: string
+  readonly result?: string
+  /** The end of what its handler said last. */
+  readonly log?: readonly string[]
 }
 
 type Head = readonly [
@@ -52,6 +64,7 @@ type Head = readonly [
   token: number,
   error?: string | null,
   until?: number,
+  extra?: Extra,
 ]
 
 export interface NewJob {
@@ -76,6 +89,7 @@ export function newJob({ id, lane, due, at, by, sequence, options, optionsText, 
     stored: undefined,
     head: `[${at},${byText},${sequence},${optionsText},0,0,0,0]`,
     body,
+    newBody: false,
     at,
     by,
     sequence,
@@ -87,23 +101,25 @@ export function newJob({ id, lane, due, at, by, sequence, options, optionsText, 
     leasedTurn: -1,
     error: undefined,
     until: 0,
+    extra: undefined,
     dirty: false,
     gone: false,
   }
 }
 
 export function jobOf({ lane, due, id, head, body }: JobRow): Job {
-  const [at, by, sequence, options, turn, attempt, losses, token, error, until = 0] = JSON.parse(head) as Head
+  const [at, by, sequence, options, turn, attempt, losses, token, error, until = 0, extra] = JSON.parse(head) as Head
   const stored = { lane, due, id }
-  const known = { at, by, sequence, options, turn, attempt, losses, token, error: error ?? undefined, until }
-  return { id, lane, due, stored, head, body, ...known, leasedTurn: -1, dirty: false, gone: false }
+  const known = { at, by, sequence, options, turn, attempt, losses, token, error: error ?? undefined, until, extra }
+  return { id, lane, due, stored, head, body, newBody: false, ...known, leasedTurn: -1, dirty: false, gone: false }
 }
 
 /** The head as it is to be written now. */
 export function rewrite(job: Job): void {
-  const { at, by, sequence, options, turn, attempt, losses, token, error, until } = job
+  const { at, by, sequence, options, turn, attempt, losses, token, error, until, extra } = job
   const head: Head = [at, by, sequence, options, turn, attempt, losses, token]
-  if (until > 0) job.head = JSON.stringify([...head, error ?? null, until])
+  if (extra) job.head = JSON.stringify([...head, error ?? null, until, extra])
+  else if (until > 0) job.head = JSON.stringify([...head, error ?? null, until])
   else job.head = JSON.stringify(error === undefined ? head : [...head, error])
 }
 
@@ -128,6 +144,10 @@ export const isStrict = (job: Job): boolean => groupOf(job) !== undefined && mos
 export const deliveryOf = ({ attempt, losses }: Job): number => attempt + losses + 1
 
 export const isSpent = ({ attempt, options: { attempts = ATTEMPTS } }: Job): boolean => attempt >= attempts
+
+/** Whether an attempt that failed like this was the last one. */
+export const isFinal = (job: Job, error: string): boolean =>
+  isSpent(job) || (job.options.nonRetryable?.includes(error.split(':', 1)[0] as string) ?? false)
 
 export const isExpired = ({ at, options: { ttlMs } }: Job, nowMs: number): boolean =>
   ttlMs !== undefined && at + ttlMs <= nowMs

@@ -1,7 +1,7 @@
 import { LINE_BREAK } from '../protocol/codec.ts'
-import type { Fault } from '../protocol/error-codes.ts'
+import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import type { JobOptions } from '../protocol/frames/queue.ts'
+import type { EnqueueParams, JobOptions } from '../protocol/frames/queue.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { EnqueueRequest } from '../protocol/queue-requests.ts'
 import type { JobRow, Place, QueueCommit } from '../store/queue-store.ts'
@@ -12,8 +12,9 @@ import {
   CLAIMABLE,
   chanceOf,
   groupOf,
+  isBehind,
   isExpired,
-  isSpent,
+  isFinal,
   isStrict,
   type Job,
   jobOf,
@@ -24,8 +25,10 @@ import {
   WIDTH,
 } from './job.ts'
 import { rest } from './journal.ts'
+import { countsUntil, Found, isFree, isOver, type KeyState, Keys, placeOf } from './keys.ts'
 import { Lane } from './lane.ts'
 import type { Rate } from './machine.ts'
+import { Outcomes } from './outcomes.ts'
 import { Publishers } from './publishers.ts'
 import { type Carried, leaseFact, marksOf, type QueueLimits, type Recovered, STATE, writeMarks } from './queue-facts.ts'
 import { Rates } from './rates.ts'
@@ -38,6 +41,9 @@ export interface Held {
   readonly job: Job
   readonly claim: Claim
   untilMs: number
+  /** What its handler has said, in memory alone: JSON text, and the last lines. */
+  progress?: string
+  log?: readonly string[]
 }
 
 /**
@@ -68,6 +74,9 @@ export interface Sealed {
 export class Jobs {
   readonly schedules: Schedules
   readonly #publishers: Publishers
+  /** Of publishers whose newest jobs were dropped, the sequence of the last: nothing is missing up to there, and nothing is stored. */
+  readonly #dropped = new Map<string, number>()
+  readonly #keys = new Keys(() => this.reading > 0)
   /** Publishers whose marks have changed since they were written by themselves. */
   #changed: Set<string>
   #next: number
@@ -107,6 +116,9 @@ export class Jobs {
   #tickCount = 0
   /** No lease ends before. */
   #nextDeadline = Number.POSITIVE_INFINITY
+  readonly outcomes = new Outcomes()
+  /** When something that was kept in this life may go. */
+  agesAt = Number.POSITIVE_INFINITY
 
   constructor(recovered: Recovered, nowMs: number) {
     const { publishers, changed, next, token, paused, count, slots, claims } = recovered
@@ -170,7 +182,8 @@ export class Jobs {
   }
 
   get empty(): boolean {
-    return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry && !this.schedules.dirty
+    const { dirty } = this.schedules
+    return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry && !dirty && this.#keys.empty
   }
 
   get nextDeadline(): number {
@@ -179,33 +192,53 @@ export class Jobs {
 
   // ---- taking in
 
-  /** The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken. */
-  accept(_: Allowed<'enqueue'>, user: string, { params, lines, room }: EnqueueRequest, nowMs: number): Fate[] | Fault {
-    const { publisher, after, first, sentAt, options = NO_OPTIONS, each } = params
+  /**
+   * The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken.
+   * @param found what the store knows of the keys in it: all that {@link unread} asked for
+   */
+  accept(
+    _: Allowed<'enqueue'>,
+    user: string,
+    { params, lines, room }: EnqueueRequest,
+    nowMs: number,
+    found: Found = NOTHING,
+  ): Fate[] | Fault {
+    const { publisher, first, sentAt, options = NO_OPTIONS, each } = params
     const by = Publishers.key(user, publisher)
+    const after = this.#dropped.size > 0 ? this.#afterDropped(by, params.after) : params.after
     const verdict = this.#publishers.check(by, { after, first, count: lines.count })
     if ('code' in verdict) return verdict
     const { repeats } = verdict
+    let { refused } = lines
     // Repeats were paid for when they were stored.
     const most = repeats + (room ?? lines.count)
-    const end = Math.max(repeats, Math.min(most, lines.refused?.index ?? lines.count))
+    let end = Math.max(repeats, Math.min(most, refused?.index ?? lines.count))
     const fates: Fate[] = repeats > 0 ? this.#publishers.repeats(by, first, repeats) : []
     if (end > repeats) {
       const bodies = lines.count === 1 ? [lines.body] : lines.body.split(LINE_BREAK)
       const shared = kindOf(options, sentAt)
       const byText = JSON.stringify(by)
-      const offset = this.#next
+      // The first one of those that were stored in a row.
+      let run = repeats
       for (let i = repeats; i < end; i++) {
         const own = each?.[i]
         const kind = own ? kindOf({ ...options, ...own }, sentAt) : shared
-        this.#add(kind, { body: bodies[i] as string, by, byText, sequence: first + i, nowMs })
+        const arrival = { body: bodies[i] as string, by, byText, sequence: first + i, nowMs }
+        const fate = kind.options.dedupe && this.#addKeyed(kind, arrival, found)
+        if (!kind.options.dedupe) this.#add(kind, arrival)
+        if (!fate) continue
+        this.#stored(fates, by, { first: first + run, count: i - run, nowMs })
+        run = i + 1
+        if ('fate' in fate) fates.push(fate)
+        else {
+          refused = { index: i, fault: fate }
+          end = i
+        }
       }
-      this.#publishers.record(by, { first: first + repeats, count: end - repeats, offset, at: nowMs })
-      this.#changed.add(by)
+      this.#stored(fates, by, { first: first + run, count: end - run, nowMs })
       if (this.#next - this.#carriedNext >= LIMITS.carriedJobs) this.#mustCarry = true
-      fates.push({ fate: 'stored', first: first + repeats, count: end - repeats, offset })
     }
-    fates.push(...rest({ first, end, count: lines.count }, lines.refused))
+    fates.push(...rest({ first, end, count: lines.count }, refused))
     return fates
   }
 
@@ -248,6 +281,22 @@ export class Jobs {
     return job.id
   }
 
+  /** The newest jobs, so many in a row, are those of a publisher. */
+  #stored(fates: Fate[], by: string, { first, count, nowMs }: { first: number; count: number; nowMs: number }): void {
+    if (count <= 0) return
+    const offset = this.#next - count
+    this.#publishers.record(by, { first, count, offset, at: nowMs })
+    this.#changed.add(by)
+    if (this.#dropped.size > 0) this.#dropped.delete(by)
+    fates.push({ fate: 'stored', first, count, offset })
+  }
+
+  /** Who sends one frame after the other could not know yet that what came before was dropped. */
+  #afterDropped(by: string, after: number): number {
+    const last = this.#publishers.get(by)?.last ?? 0
+    return after <= (this.#dropped.get(by) ?? 0) ? Math.min(after, last) : after
+  }
+
   #add(kind: Kind, { body, by, byText, sequence, nowMs }: Arrival): Job {
     const { options, text, delayMs, runAt } = kind
     const due = runAt ?? nowMs + delayMs
@@ -260,6 +309,86 @@ export class Jobs {
     this.#touch(job)
     this.#queue(job)
     return job
+  }
+
+  // ---- keys
+
+  /** What has to be read before a frame can be accepted: its keys and, once those are found, jobs that have them and are not at hand. */
+  unread({ params, lines }: EnqueueRequest, found: Found | undefined): readonly Place[] {
+    const dedupes = dedupesOf(params, lines.count)
+    if (!found) return dedupes.map(({ key }) => placeOf(key))
+    return dedupes.flatMap(({ key, mode }) => {
+      const state = mode === 'drop' ? undefined : this.#keys.find(key, found)
+      return state && state !== 'clash' && !isOver(state) && !this.#known(state, found) ? [state] : []
+    })
+  }
+
+  #known({ id, lane, due }: KeyState, found: Found): Job | undefined {
+    const row = found.jobs.get(id)
+    if (row) return this.resolve(row)
+    return (
+      this.#touched.get(id) ??
+      this.#held.get(id)?.job ??
+      this.#lost.get(id)?.job ??
+      this.#lanes[lane]?.find({ lane, due, id })
+    )
+  }
+
+  /** @returns what became of a job whose key another one has; `undefined` where it was added */
+  #addKeyed(kind: Kind, arrival: Arrival, found: Found): Fate | Fault | undefined {
+    const { key, mode } = kind.options.dedupe as Dedupe
+    const { by, sequence, nowMs } = arrival
+    const state = this.#keys.find(key, found)
+    if (state === 'clash') return fault('bad_params', 'dedupe.key: another key is in its way; choose another one')
+    if (state && mode === 'drop' && !isFree(state, nowMs)) {
+      if (this.#dropped.size >= LIMITS.publishersPerTopic) this.#dropped.clear()
+      this.#dropped.set(by, sequence)
+      return { fate: 'redundant', first: sequence, count: 1, offset: state.id }
+    }
+    if (state && !isOver(state)) {
+      const waiting = this.#known(state, found) as Job
+      if (!this.#held.has(waiting.id)) {
+        this.#replace(waiting, kind, arrival)
+        this.#publishers.record(by, { first: sequence, count: 1, offset: waiting.id, at: nowMs })
+        this.#changed.add(by)
+        return { fate: 'updated', first: sequence, count: 1, offset: waiting.id }
+      }
+      // Its end must not end the key of the one that waits behind it.
+      const { dedupe: _, ...options } = waiting.options
+      waiting.options = options
+      this.#touch(waiting)
+    }
+    const job = this.#add(kind, arrival)
+    this.#takeKey(job, state !== undefined)
+    return undefined
+  }
+
+  /** The job has its key, or has it where it is now. @param known whether there is a row of the key */
+  #takeKey({ id, lane, due, options }: Job, known = true): void {
+    this.#keys.take({ text: (options.dedupe as Dedupe).key, id, lane, due }, known)
+  }
+
+  /** A job that waits begins anew with the payload and options of another one; it keeps its id. */
+  #replace(job: Job, { options, delayMs, runAt }: Kind, { body, nowMs }: Arrival): void {
+    this.#unqueue(job)
+    // Whoever had it before worked on another payload.
+    this.#lost.delete(job.id)
+    this.#putBytes += body.length
+    const { mode, maxDelayMs = LIMITS.debounceMs } = options.dedupe as Dedupe
+    const wanted = runAt ?? nowMs + delayMs
+    const due = mode === 'debounce' ? Math.min(wanted, job.at + maxDelayMs) : wanted
+    Object.assign(job, { options, body, newBody: true, attempt: 0, losses: 0, error: undefined, extra: undefined })
+    this.#move(job, due > nowMs ? LANES.scheduled : LANES.ready, due > nowMs ? due : 0)
+    // From its row nobody learns the mark of this publisher.
+    this.#mustCarry = true
+  }
+
+  /** Where the keys of dead jobs lie, which have to be looked at before they can wait again. */
+  keysOf(rows: readonly JobRow[]): readonly Place[] {
+    return rows.flatMap((row) => {
+      const { dedupe } = this.resolve(row).options
+      return dedupe ? [placeOf(dedupe.key)] : []
+    })
   }
 
   // ---- claiming
@@ -373,8 +502,8 @@ export class Jobs {
     return held?.claim.token === token ? held : undefined
   }
 
-  /** Done, by a lease that is live or late. */
-  ack(_: Allowed<'work'>, held: Held): void {
+  /** Done, by a lease that is live or late. @param result JSON text */
+  ack(_: Allowed<'work'>, held: Held, nowMs: number, result?: string): void {
     const { job } = held
     if (this.#held.get(job.id) === held) this.#drop(held)
     else {
@@ -382,7 +511,27 @@ export class Jobs {
       this.#unqueue(job)
       if (!this.#notBack(job.id)) this.#mustCarry = true
     }
-    this.#end(job)
+    this.outcomes.note(job.id, { by: job.by, state: 'completed', result })
+    if (job.options.retain) this.#retain(job, job.options.retain.ms, nowMs, result)
+    else this.#end(job, nowMs)
+  }
+
+  #retain(job: Job, ms: number, nowMs: number, result: string | undefined): void {
+    this.#free(job, nowMs)
+    if (result !== undefined) {
+      job.extra = { ...job.extra, result }
+      this.#putBytes += result.length
+    }
+    const due = shelfOf(nowMs + ms)
+    this.agesAt = Math.min(this.agesAt, due)
+    this.#move(job, LANES.completed, due)
+  }
+
+  /** What the next attempt is given. @param state JSON text */
+  keep(_: Allowed<'work'>, { job }: Held, state: string): void {
+    job.extra = { ...job.extra, state }
+    this.#putBytes += state.length
+    this.#touch(job)
   }
 
   retry(
@@ -395,7 +544,7 @@ export class Jobs {
     this.#drop(held)
     job.attempt++
     job.error = how.error
-    if (how.dead || isSpent(job)) this.#bury(job, how.error, nowMs)
+    if (how.dead || isFinal(job, how.error)) this.#bury(job, how.error, nowMs)
     else {
       const chance = chanceOf(how.chance, job.id + job.attempt * 65_537)
       this.#wait(job, LANES.retrying, nowMs + (how.delayMs ?? backoffMs(job, chance)))
@@ -473,7 +622,8 @@ export class Jobs {
     return over
   }
 
-  #drop({ job, claim }: Held): void {
+  #drop({ job, claim, log }: Held): void {
+    if (log) job.extra = { ...job.extra, log }
     this.#held.delete(job.id)
     claim.held.delete(job.id)
     this.#groups.ended(job)
@@ -483,7 +633,8 @@ export class Jobs {
     this.#dirtyClaims.delete(claim)
   }
 
-  #end(job: Job): void {
+  #end(job: Job, nowMs: number): void {
+    if (job.lane < CLAIMABLE) this.#free(job, nowMs)
     job.gone = true
     this.schedules.ended(job)
     this.#touch(job)
@@ -491,18 +642,27 @@ export class Jobs {
 
   #bury(job: Job, error: string, nowMs: number): void {
     job.error = error
+    this.#free(job, nowMs)
+    this.outcomes.note(job.id, { by: job.by, state: 'dead', error })
+    this.agesAt = Math.min(this.agesAt, nowMs + LIMITS.deadMs)
     this.#move(job, LANES.dead, nowMs)
+  }
+
+  #free(job: Job, nowMs: number): void {
+    if (job.options.dedupe) this.agesAt = Math.min(this.agesAt, this.#keys.free(job, nowMs))
   }
 
   #move(job: Job, kind: number, due: number): void {
     this.#recount(job)
-    job.lane = kind === LANES.dead ? LANES.dead : laneOf(kind, job.options)
+    job.lane = kind >= CLAIMABLE ? kind : laneOf(kind, job.options)
     job.due = due
     job.until = 0
     job.turn++
     this.schedules.moved(job)
     this.#touch(job)
-    if (job.lane < CLAIMABLE) this.#queue(job)
+    if (job.lane >= CLAIMABLE) return
+    this.#queue(job)
+    if (job.options.dedupe) this.#takeKey(job)
   }
 
   /** It changes, and was perhaps not held: what is counted must be written with it. */
@@ -556,12 +716,22 @@ export class Jobs {
     this.#mustCarry = true
   }
 
-  /** A dead job waits again, with all its attempts, and for as long as it takes. @returns whether it was dead */
-  redrive(_: Allowed<'change'>, row: JobRow, nowMs: number): boolean {
+  /**
+   * A dead job waits again, with all its attempts, and for as long as it takes.
+   * @returns whether it was dead, and no other job has its key
+   */
+  redrive(_: Allowed<'change'>, row: JobRow, found: Found, nowMs: number): boolean {
     const job = this.resolve(row)
     if (job.gone || job.lane !== LANES.dead) return false
+    const { dedupe } = job.options
+    if (dedupe) {
+      const state = this.#keys.find(dedupe.key, found)
+      if (state === 'clash' || (state && state.id !== job.id && !isFree(state, nowMs))) return false
+      this.#takeKey(job, state !== undefined)
+    }
     job.attempt = 0
     job.losses = 0
+    this.outcomes.reopen(job.id)
     const { ttlMs: _ttlMs, ...options } = job.options
     job.options = options
     // One of a group comes in behind what has been begun of it, and not where it once was.
@@ -589,16 +759,67 @@ export class Jobs {
   }
 
   /** @returns whether there was something to cancel, and the lease that has ended with it */
-  cancel(_: Allowed<'change'>, row: JobRow): { readonly held: Held | undefined } | undefined {
+  cancel(
+    _: Allowed<'change' | 'enqueue'>,
+    row: JobRow,
+    nowMs: number,
+    reason: string | undefined,
+  ): { readonly held: Held | undefined } | undefined {
+    if (row.lane > LANES.dead) return undefined
     const job = this.resolve(row)
-    if (job.gone) return undefined
+    if (job.gone || job.lane > LANES.dead) return undefined
     const held = this.#held.get(job.id)
     if (held) this.#drop(held)
     else if (job.lane < CLAIMABLE) this.#unqueue(job)
     this.#lost.delete(job.id)
     this.#recount(job)
-    this.#end(job)
+    this.outcomes.note(job.id, { by: job.by, state: 'cancelled', error: reason })
+    this.#end(job, nowMs)
     return { held }
+  }
+
+  // ---- what is kept of jobs that are over
+
+  /** The job, if it is at hand. */
+  at(id: number): Held | Job | undefined {
+    return this.#held.get(id) ?? this.#touched.get(id) ?? this.#lost.get(id)?.job
+  }
+
+  /** Where a job may be found by its id alone: ready, or completed and retained until any time that there can be. */
+  placesOf(id: number, nowMs: number): Place[] {
+    const places: Place[] = []
+    for (let lane = 0; lane < WIDTH; lane++) places.push({ lane, due: 0, id })
+    for (let due = shelfOf(nowMs); due <= shelfOf(nowMs + LIMITS.retainMs); due += LIMITS.sweepMs)
+      places.push({ lane: LANES.completed, due, id })
+    return places
+  }
+
+  /**
+   * Rows of a page whose time is over go, the others stay.
+   * @param excess the last of those that are too many, if any
+   * @returns when the first that stays is over; `undefined` if none stays
+   */
+  sweep(rows: readonly JobRow[], excess: JobRow | undefined, nowMs: number): number | undefined {
+    let next: number | undefined
+    for (const row of rows) {
+      if (row.lane === LANES.keys) {
+        const until = countsUntil(row)
+        if (until !== undefined && !this.#keys.sweep(row, nowMs) && until > nowMs) next = Math.min(next ?? until, until)
+        continue
+      }
+      const until = row.lane === LANES.dead ? row.due + LIMITS.deadMs : row.due
+      const over = until <= nowMs || (excess !== undefined && !isBehind(row, excess))
+      if (!over) next = Math.min(next ?? until, until)
+      else this.#forget(this.resolve(row), row.lane)
+    }
+    return next
+  }
+
+  #forget(job: Job, lane: number): void {
+    if (job.gone || job.lane !== lane) return
+    this.#recount(job)
+    job.gone = true
+    this.#touch(job)
   }
 
   // ---- the store
@@ -653,7 +874,9 @@ export class Jobs {
 
   /** An answer of the store has been used. */
   read(): void {
-    if (--this.reading === 0) this.#touched.clear()
+    if (--this.reading > 0) return
+    this.#touched.clear()
+    this.#keys.read()
   }
 
   /** Everything since the last seal as one commit. */
@@ -673,16 +896,18 @@ export class Jobs {
         job.stored = undefined
         continue
       }
-      if (job.turn > 0) rewrite(job)
+      if (stored || job.turn > 0) rewrite(job)
       const place = { lane, due, id }
       if (lane >= WIDTH) this.#uncarried(place)
       if (stored) {
-        move.push({ from: stored, to: place, head: job.head })
+        move.push({ from: stored, to: place, head: job.head, ...(job.newBody && { body }) })
         this.#rows.add(stored.lane, -1)
       } else put.push({ lane, due, id, head: job.head, body })
       this.#rows.add(lane, 1)
       job.stored = place
+      job.newBody = false
     }
+    this.#keys.seal(put, move, remove)
     const claims = this.#claims.filter(({ held }) => held.size > 0)
     const facts = [...this.#seal(nowMs), ...this.schedules.seal()]
     const bytes = this.#putBytes
@@ -738,6 +963,9 @@ export class Jobs {
   }
 }
 
+/** Jobs that are done lie on few shelves, by when they may go, so that one can be found by its id. */
+const shelfOf = (untilMs: number): number => Math.ceil(untilMs / LIMITS.sweepMs) * LIMITS.sweepMs
+
 /** The one whose rate is that of the queue. */
 const ALL = ''
 
@@ -758,6 +986,18 @@ interface Arrival {
 }
 
 const NO_OPTIONS: JobOptions = {}
+const NOTHING = new Found([])
+type Dedupe = NonNullable<JobOptions['dedupe']>
+
+/** Whether the store has to be asked before a frame can be accepted. */
+export function isKeyed({ options, each }: EnqueueParams): boolean {
+  return options?.dedupe !== undefined || (each?.some((own) => own?.dedupe !== undefined) ?? false)
+}
+
+function dedupesOf({ options, each }: EnqueueParams, count: number): Dedupe[] {
+  if (!each) return options?.dedupe && count > 0 ? [options.dedupe] : []
+  return each.flatMap((own) => own?.dedupe ?? options?.dedupe ?? [])
+}
 
 /** What was asked for while there was no network has waited already. */
 function kindOf({ delayMs = 0, runAt, askedAt, ...options }: JobOptions, sentAt = askedAt): Kind {

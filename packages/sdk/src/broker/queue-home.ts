@@ -38,6 +38,21 @@ export class QueueHome extends Home<QueueLinkState, QueueRequest, QueueCommit, Q
   }
 }
 
+type RowQuery = Exclude<QueueQuery, { readonly what: 'count' }>
+
+function rowsOf(store: QueueStore, asked: RowQuery): Maybe<readonly JobRow[]> {
+  switch (asked.what) {
+    case 'find':
+      return store.find(asked.ids, WIDTH)
+    case 'get':
+      return store.get(asked.places)
+    case 'behind':
+      return store.behind(asked.lane, asked.count)
+    case 'page':
+      return store.page(asked.lane, asked.after, asked.bounds)
+  }
+}
+
 /** A queue's store as its machine uses it. */
 export function queueStoring(store: QueueStore): Storing<QueueCommit, QueueQuery, QueueEvent> {
   return {
@@ -52,16 +67,5 @@ export function queueStoring(store: QueueStore): Storing<QueueCommit, QueueQuery
         )
       return after(rowsOf(store, asked), (found): QueueEvent => ({ name: 'jobs-read', reader, rows: found }))
     },
-  }
-}
-
-function rowsOf(store: QueueStore, asked: Exclude<QueueQuery, { what: 'count' }>): Maybe<readonly JobRow[]> {
-  switch (asked.what) {
-    case 'page':
-      return store.page(asked.lane, asked.after, asked.bounds)
-    case 'get':
-      return store.get(asked.places)
-    case 'find':
-      return store.find(asked.ids, WIDTH)
   }
 }

@@ -23,6 +23,7 @@ export type QueueQuery =
     }
   | { readonly what: 'get'; readonly places: readonly Place[] }
   | { readonly what: 'find'; readonly ids: readonly number[] }
+  | { readonly what: 'behind'; readonly lane: number; readonly count: number }
   | { readonly what: 'count'; readonly nowMs: number; readonly lanes: readonly number[]; readonly most: number }
 
 /** All that a home must keep of a link while the queue itself is out of memory. */
@@ -32,6 +33,8 @@ export interface QueueLinkState {
   readonly workers: readonly WorkerState[]
   /** Claims that wait. */
   readonly pulls?: readonly PullState[]
+  /** Jobs that it waits to hear of, the newest `keptWatches`. */
+  readonly watching?: readonly number[]
 }
 
 export interface PullState {

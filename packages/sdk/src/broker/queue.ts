@@ -2,7 +2,7 @@ import { encodeResult } from '../protocol/answers.ts'
 import { encodeNotification } from '../protocol/codec.ts'
 import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import type { CountsResult, JobFacts, Lease, QueueParams } from '../protocol/frames/queue.ts'
+import type { CountsResult, JobFacts, Lease, QueueParams, WatchedJob } from '../protocol/frames/queue.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { encodeClaimed, encodeJobs, encodeList, NOTHING } from '../protocol/queue-answers.ts'
 import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts'
@@ -13,10 +13,13 @@ import { Allowance } from './allowance.ts'
 import { isMeant, lanesOf, matches } from './filter.ts'
 import type { Need } from './groups.ts'
 import { CLAIMABLE, deliveryOf, groupOf, type Job, LANES } from './job.ts'
-import { type Claim, type Held, Jobs } from './jobs.ts'
+import { type Claim, type Held, isKeyed, Jobs } from './jobs.ts'
 import { tooOften } from './journal.ts'
+import { Found } from './keys.ts'
 import type { Identity, Rate } from './machine.ts'
+import type { News } from './outcomes.ts'
 import { firstOversized } from './oversized.ts'
+import { Publishers } from './publishers.ts'
 import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
 import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
@@ -41,6 +44,8 @@ interface Link {
   readCount: number
   /** Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound. */
   readonly pages: Allowance
+  /** What its handlers report is written nowhere, so it is bounded here. */
+  readonly reports: Allowance
 }
 
 /** Somebody who takes jobs. It outlives its link for a while. */
@@ -98,6 +103,9 @@ export class Queue {
   readonly #readers = new Map<number, Question['use']>()
   #refilling = false
   #readCount = 0
+  /** Frames of publishers that wait until the store was asked for keys, in order, and how much is in them. */
+  readonly #waiting = new Map<string, WaitingFrame[]>()
+  #waitingBytes = 0
 
   #answers: Answer[] = []
   #owedBytes = 0
@@ -108,11 +116,15 @@ export class Queue {
   #wakeAt = NEVER
   /** No token of a link ends before. */
   #expiresAt = NEVER
+  /** When it was last looked for what is kept no longer; not in this life yet. */
+  #sweptAt: number | undefined
+  #wokenAt: number
   #failed = false
 
   constructor(recovered: Recovered, options: QueueOptions, nowMs: number) {
     this.#options = options
     this.#epoch = recovered.epoch
+    this.#wokenAt = nowMs
     this.#jobs = new Jobs(recovered, nowMs)
     for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder(claim, nowMs).holding++
   }
@@ -167,6 +179,7 @@ export class Queue {
       if (!this.#refilling)
         for (const { link, id } of this.#pulls.inVain())
           effects.push({ name: 'send', links: [link], text: encodeClaimed(id, NOTHING, []) })
+      for (const news of jobs.outcomes.take()) this.#tellOutcome(news)
       if (!jobs.empty) effects.push(this.#commit(nowMs))
       else for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
     }
@@ -176,9 +189,14 @@ export class Queue {
 
   // ---- links
 
-  #opened(link: number, { identity, greeted, workers, pulls = [] }: QueueLinkState, nowMs: number): QueueEffect[] {
+  #opened(
+    link: number,
+    { identity, greeted, workers, pulls = [], watching = [] }: QueueLinkState,
+    nowMs: number,
+  ): QueueEffect[] {
     const pages = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
-    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages })
+    const reports = new Allowance(LIMITS.reportBytes, LIMITS.reportBytesPerSecond)
+    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages, reports })
     this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
     if (workers.length + pulls.length > 0 && 'code' in authorize(identity, 'work'))
@@ -187,12 +205,17 @@ export class Queue {
       Object.assign(this.#worker(identity, name, nowMs), { link, capacity, leaseMs })
     for (const { id, name, count, leaseMs } of pulls)
       this.#pull(link, identity, { id, name, count, leaseMs, wait: true })
-    return []
+    if (watching.length === 0) return []
+    // What is over before they ask again is told to them all the same.
+    for (const job of watching) this.#jobs.outcomes.watch(link, job)
+    const { queue } = this.#options
+    return [{ name: 'send', links: [link], text: encodeNotification('forgot', { queue }) }]
   }
 
   #forget(link: number, nowMs: number, left = false): void {
     this.#links.delete(link)
     this.#pulls.forget(link)
+    this.#jobs.outcomes.unwatch(link)
     for (const worker of this.#workersOf(link)) {
       worker.link = undefined
       worker.goneAt = nowMs
@@ -211,8 +234,10 @@ export class Queue {
     if (!known) return []
     const workers = this.#workersOf(link).map(({ name, capacity, leaseMs }) => ({ name, capacity, leaseMs }))
     const pulls = this.#pulls.stateOf(link)
+    const watching = this.#jobs.outcomes.watchedBy(link).slice(-LIMITS.keptWatches)
     const { identity, greeted } = known
-    return [{ name: 'remember', link, state: { identity, greeted, workers, ...(pulls.length > 0 && { pulls }) } }]
+    const more = { ...(pulls.length > 0 && { pulls }), ...(watching.length > 0 && { watching }) }
+    return [{ name: 'remember', link, state: { identity, greeted, workers, ...more } }]
   }
 
   #expel(link: number, id: number | null, reason: Fault, nowMs: number): QueueEffect[] {
@@ -250,6 +275,13 @@ export class Queue {
         return this.#claim(link, from, id, frame.params)
       case 'settle':
         return this.#settle(link, from, id, frame.params, nowMs)
+      case 'report':
+        return this.#report(link, from, id, frame.params, nowMs)
+      case 'watch':
+        return this.#watch(link, from, id, frame.params, nowMs)
+      case 'unwatch':
+        this.#jobs.outcomes.unwatch(link, frame.params.ids)
+        return [...answer(link, id, {}), ...this.#remember(link)]
       case 'counts':
         return this.#counts(link, from, id, nowMs)
       case 'list':
@@ -308,16 +340,27 @@ export class Queue {
 
   // ---- enqueueing
 
-  #enqueue(link: number, { identity }: Link, request: EnqueueRequest, nowMs: number): QueueEffect[] {
+  #enqueue(link: number, from: Link, request: EnqueueRequest, nowMs: number): QueueEffect[] {
+    const { params, lines } = request
+    const may = authorize(from.identity, 'enqueue')
+    if ('code' in may) return answerError(link, request.id, may)
+    if (this.#full(lines.bytes)) return answerError(link, request.id, FULL)
+    if (isKeyed(params)) return this.#wait(link, from, request)
+    if (this.#waiting.size > 0 && this.#waiting.has(Publishers.key(from.identity.key, params.publisher)))
+      return this.#wait(link, from, request)
+    return this.#accept(link, from, request, nowMs)
+  }
+
+  #accept(link: number, { identity }: Link, request: EnqueueRequest, nowMs: number, found?: Found): QueueEffect[] {
     const may = authorize(identity, 'enqueue')
     if ('code' in may) return answerError(link, request.id, may)
-    if (this.#full(request.lines.bytes)) return answerError(link, request.id, FULL)
     const { rate } = identity.limits ?? {}
     const fates = this.#jobs.accept(
       may,
       identity.key,
       identity.limits ? this.#limited(identity, request, nowMs) : request,
       nowMs,
+      found,
     )
     if ('code' in fates) return answerError(link, request.id, fates)
     const retryAfterMs = rate && this.#spend(identity.key, rate, fates, nowMs)
@@ -344,14 +387,63 @@ export class Queue {
   #spend(user: string, rate: Rate, fates: readonly Fate[], nowMs: number): number | undefined {
     const sum = (wanted: Fate['fate']) => fates.reduce((all, { fate, count }) => all + (fate === wanted ? count : 0), 0)
     const left = fates.some(({ fate }) => fate === 'refused') ? 0 : sum('unsent')
-    const waitMs = this.#jobs.spend(user, rate, { count: sum('stored'), left, nowMs })
+    const waitMs = this.#jobs.spend(user, rate, { count: sum('stored') + sum('updated'), left, nowMs })
     return left > 0 ? waitMs : undefined
+  }
+
+  /** Whose keys have to be looked up, or who has sent something like that before, stands in line: publishers' jobs are taken in order. */
+  #wait(link: number, from: Link, request: EnqueueRequest): QueueEffect[] {
+    if (from.readCount >= LIMITS.readsPerLink) return answerError(link, request.id, TOO_MANY_QUESTIONS)
+    from.readCount++
+    this.#waitingBytes += request.lines.bytes
+    const by = Publishers.key(from.identity.key, request.params.publisher)
+    const line = this.#waiting.get(by)
+    if (line) line.push({ link, request })
+    else {
+      this.#waiting.set(by, [{ link, request }])
+      this.#lookUp(by, request, this.#jobs.unread(request, undefined), [])
+    }
+    return []
+  }
+
+  /** Keys first; jobs that are to be replaced and are not at hand come with the next answer. */
+  #lookUp(by: string, request: EnqueueRequest, keys: readonly Place[], jobs: readonly Place[]): void {
+    this.#questions.push({
+      query: { what: 'get', places: [...keys, ...jobs] },
+      use: (rows, _, nowMs) => {
+        const found = new Found(rows)
+        const missing = this.#jobs.unread(request, found)
+        if (missing.length === 0) return this.#found(by, found, nowMs)
+        this.#lookUp(by, request, keys, missing)
+        return []
+      },
+    })
+  }
+
+  /** The first frame of a line can be accepted, and so can those behind it that need no answer. */
+  #found(by: string, found: Found | undefined, nowMs: number): QueueEffect[] {
+    const line = this.#waiting.get(by) as WaitingFrame[]
+    const { link, request } = line.shift() as WaitingFrame
+    this.#waitingBytes -= request.lines.bytes
+    const from = this.#links.get(link)
+    const effects: QueueEffect[] = []
+    if (from) {
+      from.readCount--
+      effects.push(...this.#accept(link, from, request, nowMs, found))
+    }
+    const [next] = line
+    if (!next) this.#waiting.delete(by)
+    else if (isKeyed(next.request.params))
+      this.#lookUp(by, next.request, this.#jobs.unread(next.request, undefined), [])
+    else effects.push(...this.#found(by, undefined, nowMs))
+    return effects
   }
 
   /** What is held in memory until it is durable, jobs and what will be said about them, may not become more by so many bytes. */
   #full(bytes: number): boolean {
     if (!this.#inFlight) return false
-    return this.#inFlight.bytes + this.#jobs.waitingBytes + this.#owedBytes + bytes > LIMITS.undurableBytes
+    const { waitingBytes } = this.#jobs
+    return this.#inFlight.bytes + waitingBytes + this.#waitingBytes + this.#owedBytes + bytes > LIMITS.undurableBytes
   }
 
   /** Answer once all that was decided so far is durable, repeats of what is on its way included. */
@@ -431,7 +523,7 @@ export class Queue {
     claim.pushed = true
     if (held.length === 0 && !pull) return []
     const facts = { token: claim.token, untilMs: held[0]?.untilMs ?? 0 }
-    const jobs = held.map(({ job }) => [job.id, deliveryOf(job), job.at] as const)
+    const jobs = held.map(({ job }) => pushed(job))
     const bodies = held.map(({ job }) => job.body)
     const ticks = ticksOf(held)
     const given = { ...facts, jobs, ...(ticks.length > 0 && { ticks }) }
@@ -537,11 +629,18 @@ export class Queue {
       if (own(held)) this.#ended(held, () => then(held))
       else stale.push(lease)
     }
-    for (const lease of params.ack ?? []) {
+    const ack = (lease: Lease, result?: string): void => {
       const late = jobs.late(lease[0], lease[1])
-      if (own(late)) jobs.ack(may, late)
-      else each(lease, (held) => jobs.ack(may, held))
+      if (own(late)) jobs.ack(may, late, nowMs, result)
+      else each(lease, (held) => jobs.ack(may, held, nowMs, result))
     }
+    for (const { lease, state } of params.keep ?? []) {
+      const held = jobs.find(lease[0], lease[1])
+      if (own(held)) jobs.keep(may, held, state)
+      else stale.push(lease)
+    }
+    for (const lease of params.ack ?? []) ack(lease)
+    for (const { lease, result } of params.done ?? []) ack(lease, result)
     for (const { lease, error, delayMs, dead = false } of params.retry ?? [])
       each(lease, (held) => jobs.retry(may, held, { error, delayMs, dead, chance: this.#options.salt }, nowMs))
     for (const lease of params.release ?? []) each(lease, (held) => jobs.release(held))
@@ -568,7 +667,7 @@ export class Queue {
   }
 
   /** Workers hear that leases of theirs have ended. */
-  #tell(ended: readonly Held[], reason: 'deadline' | 'cancelled'): QueueEffect[] {
+  #tell(ended: readonly Held[], reason: 'deadline' | 'cancelled', message?: string): QueueEffect[] {
     const leases = new Map<number, Lease[]>()
     for (const { job, claim } of ended) {
       const link = this.#workers.get(claim.worker)?.link
@@ -578,8 +677,105 @@ export class Queue {
     return [...leases].map(([link, list]) => ({
       name: 'send',
       links: [link],
-      text: encodeNotification('lost', { queue, leases: list, reason }),
+      text: encodeNotification('lost', { queue, leases: list, reason, message }),
     }))
+  }
+
+  // ---- watching
+
+  /** What handlers say goes to who watches, as it is. */
+  #report(link: number, from: Link, id: number, { reports }: QueueParams<'report'>, nowMs: number): QueueEffect[] {
+    const may = authorize(from.identity, 'work')
+    if ('code' in may) return answerError(link, id, may)
+    if (from.reports.exhausted(nowMs)) return answerError(link, id, busy('more was reported than reportBytes', 1_000))
+    const { queue } = this.#options
+    const effects: QueueEffect[] = [...answer(link, id, {})]
+    for (const { lease, progress, log } of reports) {
+      from.reports.spend((progress?.length ?? 0) + (log?.reduce((sum, line) => sum + line.length, 0) ?? 0))
+      const held = this.#jobs.find(lease[0], lease[1])
+      if (!held || this.#workers.get(held.claim.worker)?.link !== link) continue
+      if (progress !== undefined) held.progress = progress
+      if (log) held.log = [...(held.log ?? []), ...log].slice(-LIMITS.logLines)
+      const links = this.#jobs.outcomes.watchersOf(lease[0])
+      if (links.length > 0)
+        effects.push({
+          name: 'send',
+          links,
+          text: encodeNotification('reported', { queue, id: lease[0], progress, log }),
+        })
+    }
+    return effects
+  }
+
+  #watch(link: number, from: Link, id: number, { ids }: QueueParams<'watch'>, nowMs: number): QueueEffect[] {
+    const may = watchable(from.identity)
+    if ('code' in may) return answerError(link, id, may)
+    const { outcomes } = this.#jobs
+    if (outcomes.watchedBy(link).length + ids.length > LIMITS.watchesPerLink)
+      return answerError(link, id, busy('more jobs than watchesPerLink are watched', 1_000))
+    if (from.pages.exhausted(nowMs)) return answerError(link, id, PAGES)
+    const found = new Map<number, JobRow>()
+    const missing = (): number[] => ids.filter((job) => !outcomes.get(job) && !this.#jobs.at(job) && !found.has(job))
+    const told = (): QueueEffect[] => this.#watched(link, from, id, ids, found)
+    const unknown = missing()
+    if (unknown.length === 0) return told()
+    const places = unknown.flatMap((job) => this.#jobs.placesOf(job, nowMs))
+    return this.#later(link, id, { what: 'get', places }, (rows) => {
+      for (const row of rows) found.set(row.id, row)
+      const still = missing()
+      if (still.length === 0) return told()
+      // All that waits for a time is read through.
+      from.pages.spend(LIMITS.pageBytes)
+      return this.#later(link, id, { what: 'find', ids: still }, (others) => {
+        for (const row of others) found.set(row.id, row)
+        return told()
+      })
+    })
+  }
+
+  #watched(
+    link: number,
+    { identity }: Link,
+    id: number,
+    ids: readonly number[],
+    found: ReadonlyMap<number, JobRow>,
+  ): QueueEffect[] {
+    const may = watchable(identity)
+    if ('code' in may) return answerError(link, id, may)
+    const jobs = ids.map((job): WatchedJob => {
+      const known = this.#outcomeOf(job, found.get(job))
+      if (!known || !(may.all || isBy(known.by, identity))) return { id: job, state: 'unknown' }
+      if (known.told.state === 'waiting') this.#jobs.outcomes.watch(link, job)
+      return known.told
+    })
+    return [...this.#reply(link, id, { jobs }), ...this.#remember(link)]
+  }
+
+  #outcomeOf(id: number, row: JobRow | undefined): { readonly by: string; readonly told: WatchedJob } | undefined {
+    const outcome = this.#jobs.outcomes.get(id)
+    if (outcome) {
+      const { by, state, error, result } = outcome
+      return { by, told: { id, state, error, result } }
+    }
+    const at = this.#jobs.at(id)
+    if (at && 'claim' in at) {
+      const { progress, log, job } = at
+      return { by: job.by, told: { id, state: 'waiting', progress, log: log && [...log] } }
+    }
+    const job = at ?? (row && row.lane < LANES.keys ? this.#jobs.resolve(row) : undefined)
+    if (!job || job.gone) return undefined
+    const { by, lane, error, extra } = job
+    const state = lane < CLAIMABLE ? 'waiting' : lane === LANES.dead ? 'dead' : 'completed'
+    return { by, told: { id, state, error, result: extra?.result } }
+  }
+
+  /** With the commit that makes it so. */
+  #tellOutcome({ id, outcome: { state, error, result }, links }: News): void {
+    const text = encodeNotification('ended', { queue: this.#options.queue, id, state, error, result })
+    for (const link of links) {
+      this.#owedBytes += text.length
+      this.#answers.push({ link, text })
+    }
   }
 
   // ---- looking and managing
@@ -610,6 +806,7 @@ export class Queue {
       retrying: jobs.waitingIn(LANES.retrying, CLAIMABLE) - retrying,
       active: jobs.leaseCount,
       dead: jobs.waitingIn(LANES.dead, LANES.dead + 1),
+      completed: jobs.waitingIn(LANES.completed, LANES.completed + 1),
       paused: jobs.paused,
     }
   }
@@ -670,10 +867,11 @@ export class Queue {
     if ('code' in may) return answerError(link, id, may)
     const shown = !('code' in authorize(from.identity, 'peek'))
     const jobs = found.map((job): JobFacts => {
-      const { at, due, until, attempt, losses, error } = job
+      const { at, due, until, attempt, losses, error, extra } = job
       const group = groupOf(job)
       const more = { ...(error !== undefined && { error }), ...(group !== undefined && { group }), ...who?.get(job.id) }
-      return { id: job.id, enqueuedAt: at, dueAt: Math.max(due, until), attempt, losses, ...more }
+      const facts = { id: job.id, enqueuedAt: at, dueAt: Math.max(due, until), attempt, losses, ...more }
+      return shown && extra ? { ...facts, result: extra.result, log: extra.log && [...extra.log] } : facts
     })
     const text = encodeList(
       id,
@@ -708,12 +906,14 @@ export class Queue {
         if ('code' in may) return answerError(link, id, may)
         const last = rows.at(-1)
         if (!last && lane + 1 < end) return piece(lane + 1, undefined)
-        const meant = rows.filter((row) => {
+        const isOne = (row: JobRow): boolean => {
           const job = this.#jobs.resolve(row)
           return isMeant(job, snapshot) && matches(job, filter)
-        })
-        const { count, effects } = this.#act(may, action, meant, at)
+        }
         const next = last && { next: [last.lane, last.due, last.id] }
+        if (action === 'redrive')
+          return this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) => ({ count, snapshot, ...next }))
+        const { count, effects } = this.#act(may, action, rows.filter(isOne), at)
         return [...effects, ...this.#reply(link, id, { count, snapshot, ...next })]
       })
     return after ? piece(after[0], { due: after[1], id: after[2] }) : piece(first, undefined)
@@ -721,20 +921,12 @@ export class Queue {
 
   #act(
     may: Allowed<'change'>,
-    action: QueueParams<'bulk'>['action'],
+    action: 'promote' | 'retry' | 'cancel',
     rows: readonly JobRow[],
     nowMs: number,
   ): { readonly count: number; readonly effects: readonly QueueEffect[] } {
-    const jobs = this.#jobs
-    switch (action) {
-      case 'redrive':
-        return { count: rows.filter((row) => jobs.redrive(may, row, nowMs)).length, effects: [] }
-      case 'promote':
-      case 'retry':
-        return { count: rows.filter((row) => jobs.promote(may, row, nowMs)).length, effects: [] }
-      case 'cancel':
-        return this.#cancelAll(may, rows)
-    }
+    if (action === 'cancel') return this.#cancelAll(may, rows, nowMs)
+    return { count: rows.filter((row) => this.#jobs.promote(may, row, nowMs)).length, effects: [] }
   }
 
   #redrive(link: number, from: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
@@ -743,37 +935,64 @@ export class Queue {
     const query: QueueQuery = ids
       ? { what: 'find', ids }
       : { what: 'page', lane: LANES.dead, after: undefined, bounds: lanePage() }
-    return this.#later(link, id, query, (rows, _, at) => {
-      // The right may have been taken away while the store was asked.
-      const may = authorize(from.identity, 'change')
-      if ('code' in may) return answerError(link, id, may)
-      const redriven = rows.filter((row) => this.#jobs.redrive(may, row, at)).length
-      return this.#reply(link, id, { redriven, more: ids === undefined && rows.length > 0 })
+    return this.#later(link, id, query, (rows, _, nowMs) => {
+      // Those whose keys others have stay where they are, and would be met again and again.
+      const result = (redriven: number): object => ({ redriven, more: ids === undefined && redriven > 0 })
+      return this.#redriveAll(link, from, id, rows, nowMs, result)
     })
   }
 
-  #cancel(link: number, from: Link, id: number, { ids }: QueueParams<'cancel'>): QueueEffect[] {
-    const asked = authorize(from.identity, 'change')
-    if ('code' in asked) return answerError(link, id, asked)
-    return this.#later(link, id, { what: 'find', ids }, (rows) => {
+  /** Once the keys that they want to have again are known. */
+  #redriveAll(
+    link: number,
+    from: Link,
+    id: number,
+    rows: readonly JobRow[],
+    nowMs: number,
+    result: (count: number) => object,
+  ): QueueEffect[] {
+    const redrive = (found: Found, atMs: number): QueueEffect[] => {
+      // The right may have been taken away while the store was asked.
       const may = authorize(from.identity, 'change')
       if ('code' in may) return answerError(link, id, may)
-      const { count, effects } = this.#cancelAll(may, rows)
+      const redriven = [...found.jobs.values()].filter((row) => this.#jobs.redrive(may, row, found, atMs))
+      return this.#reply(link, id, result(redriven.length))
+    }
+    const keys = this.#jobs.keysOf(rows)
+    if (keys.length === 0) return redrive(new Found(rows), nowMs)
+    const places = [...rows.map(({ lane, due, id: job }) => ({ lane, due, id: job })), ...keys]
+    return this.#later(link, id, { what: 'get', places }, (again, _, atMs) => redrive(new Found(again), atMs))
+  }
+
+  #cancel(link: number, from: Link, id: number, { ids, reason }: QueueParams<'cancel'>): QueueEffect[] {
+    const asked = cancelable(from.identity)
+    if ('code' in asked) return answerError(link, id, asked)
+    return this.#later(link, id, { what: 'find', ids }, (rows, _, nowMs) => {
+      const may = cancelable(from.identity)
+      if ('code' in may) return answerError(link, id, may)
+      const all = !('code' in authorize(from.identity, 'change'))
+      const theirs = rows.filter((row) => all || isBy(this.#jobs.resolve(row).by, from.identity))
+      const { count, effects } = this.#cancelAll(may, theirs, nowMs, reason)
       return [...effects, ...this.#reply(link, id, { cancelled: count })]
     })
   }
 
-  #cancelAll(may: Allowed<'change'>, rows: readonly JobRow[]): { count: number; effects: readonly QueueEffect[] } {
+  #cancelAll(
+    may: Allowed<'change' | 'enqueue'>,
+    rows: readonly JobRow[],
+    nowMs: number,
+    reason?: string,
+  ): { readonly count: number; readonly effects: readonly QueueEffect[] } {
     const ended: Held[] = []
     let count = 0
     for (const row of rows) {
-      const done = this.#jobs.cancel(may, row)
+      const done = this.#jobs.cancel(may, row, nowMs, reason)
       if (!done) continue
       count++
       const { held } = done
       if (held) this.#ended(held, () => ended.push(held))
     }
-    return { count, effects: this.#tell(ended, 'cancelled') }
+    return { count, effects: this.#tell(ended, 'cancelled', reason) }
   }
 
   #pause(link: number, { identity }: Link, id: number, { paused }: QueueParams<'pause'>): QueueEffect[] {
@@ -804,8 +1023,7 @@ export class Queue {
   #later(link: number, id: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
     const from = this.#links.get(link)
     if (!from) return []
-    if (from.readCount >= LIMITS.readsPerLink)
-      return answerError(link, id, busy('more questions than readsPerLink wait', 1_000))
+    if (from.readCount >= LIMITS.readsPerLink) return answerError(link, id, TOO_MANY_QUESTIONS)
     from.readCount++
     this.#questions.push({
       query,
@@ -837,6 +1055,7 @@ export class Queue {
   #due(nowMs: number): QueueEffect[] {
     this.#wakeAt = NEVER
     this.#expiresAt = NEVER
+    if (this.#sweptAt === undefined || nowMs >= this.#sweepsAt) this.#sweep(nowMs)
     const effects: QueueEffect[] = []
     for (const [link, { identity }] of [...this.#links]) {
       if (expired(identity, nowMs)) effects.push(...this.#expel(link, null, fault('token_expired'), nowMs))
@@ -853,9 +1072,46 @@ export class Queue {
     return effects
   }
 
+  /** Nobody knows at waking what may go; the first alarm of a life looks, whatever it came for. */
+  get #sweepsAt(): number {
+    const { agesAt } = this.#jobs
+    if (agesAt === NEVER) return NEVER
+    return Math.max(agesAt, (this.#sweptAt ?? this.#wokenAt) + LIMITS.sweepMs)
+  }
+
+  /** What is kept no longer goes, piece by piece: jobs that are done, those that are dead, and keys. */
+  #sweep(nowMs: number): void {
+    this.#sweptAt = nowMs
+    this.#jobs.agesAt = NEVER
+    this.#sweepLane(LANES.completed)
+    this.#questions.push({
+      query: { what: 'behind', lane: LANES.dead, count: LIMITS.deadJobs },
+      use: ([excess]) => {
+        this.#sweepLane(LANES.dead, excess)
+        return []
+      },
+    })
+    this.#sweepLane(LANES.keys)
+  }
+
+  #sweepLane(lane: number, excess?: JobRow, after?: Pick<Place, 'due' | 'id'>): void {
+    const bounds = { maxJobs: LIMITS.sweepJobs, maxBytes: LIMITS.laneBytes }
+    this.#questions.push({
+      query: { what: 'page', lane, after, bounds },
+      use: (rows, _, nowMs) => {
+        const next = this.#jobs.sweep(rows, excess, nowMs)
+        if (next !== undefined) this.#jobs.agesAt = Math.min(this.#jobs.agesAt, next)
+        const last = rows.at(-1)
+        // Jobs lie in the order in which they may go, keys do not.
+        if (last && (next === undefined || lane === LANES.keys)) this.#sweepLane(lane, excess, last)
+        return []
+      },
+    })
+  }
+
   /** The one alarm, for whatever comes first. */
   #alarm(effects: QueueEffect[], nowMs: number): void {
-    let at = Math.min(this.#expiresAt, this.#jobs.nextDeadline)
+    let at = Math.min(this.#expiresAt, this.#jobs.nextDeadline, this.#sweepsAt)
     // A tick that has come and waits for a commit must not be forgotten with the memory.
     const { nextAt } = this.#jobs.schedules
     at = Math.min(at, nextAt > nowMs ? nextAt : nowMs + LIMITS.tickRetryMs)
@@ -879,6 +1135,36 @@ export class Queue {
 const HIDDEN = fault('forbidden', 'text: who searches payloads needs the right to look at them')
 const ELSEWHERE = fault('bad_params', 'after: not a place among these')
 const ACTS_ON = { redrive: 'dead', promote: 'scheduled', retry: 'retrying' } as const
+
+interface WaitingFrame {
+  readonly link: number
+  readonly request: EnqueueRequest
+}
+
+function pushed(job: Job): readonly [id: number, attempt: number, enqueuedAt: number, more?: object] {
+  const { id, at, extra, options } = job
+  const state = extra?.state
+  if (state === undefined && !options.retain) return [id, deliveryOf(job), at]
+  return [id, deliveryOf(job), at, { state, retain: options.retain && true }]
+}
+
+/** Whether it is a job of theirs. */
+const isBy = (by: string, { key }: Identity): boolean => by.slice(0, by.lastIndexOf('.')) === key
+
+/** Whoever may change the queue cancels any job, and who may enqueue those of their own. */
+function cancelable(identity: Identity): Allowed<'change' | 'enqueue'> | Fault {
+  const may = authorize(identity, 'change')
+  return 'code' in may ? authorize(identity, 'enqueue') : may
+}
+
+/** Whoever may see payloads watches any job, and who may enqueue those of their own. */
+function watchable(identity: Identity): { readonly all: boolean } | Fault {
+  if (!('code' in authorize(identity, 'view')) && !('code' in authorize(identity, 'peek'))) return { all: true }
+  const may = authorize(identity, 'enqueue')
+  return 'code' in may ? may : { all: false }
+}
+
+const TOO_MANY_QUESTIONS = busy('more questions than readsPerLink wait', 1_000)
 const FULL = busy('more than undurableBytes waits to become durable', 100)
 const PAGES = busy('more pages than historyBytes allows were asked for', 1_000)
 const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity

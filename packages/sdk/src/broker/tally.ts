@@ -5,7 +5,7 @@ export class Tally {
   readonly counts: number[]
 
   constructor(pairs: readonly (readonly [lane: number, count: number])[] = []) {
-    this.counts = Array.from({ length: LANES.dead + 1 }, () => 0)
+    this.counts = Array.from({ length: LANES.completed + 1 }, () => 0)
     for (const [lane, count] of pairs) this.add(lane, count)
   }
 

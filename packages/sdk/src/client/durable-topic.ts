@@ -249,7 +249,7 @@ export class DurableTopic implements TopicOutbox {
 
 function addAck(acks: AckRange[], { origin, number, sequence }: Held, fate: Fate, epoch: string): void {
   const offset = fate.offset === undefined ? undefined : fate.offset + sequence - fate.first
-  const duplicate = fate.fate === 'duplicate'
+  const duplicate = fate.fate !== 'stored'
   const last = acks.at(-1)
   const goesOn =
     last?.origin === origin &&
@@ -260,12 +260,7 @@ function addAck(acks: AckRange[], { origin, number, sequence }: Held, fate: Fate
   else acks.push({ origin, number, count: 1, offset, duplicate, epoch })
 }
 
-function addRefused(
-  refused: Refused[],
-  { sequence }: Held,
-  code: ErrorCode,
-  message = 'The home refused the message',
-): void {
+function addRefused(refused: Refused[], { sequence }: Held, code: ErrorCode, message = 'The home refused it'): void {
   const last = refused.at(-1)
   if (last && last.first + last.count === sequence && last.code === code && last.message === message) last.count++
   else refused.push({ first: sequence, count: 1, code, message })

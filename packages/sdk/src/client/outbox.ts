@@ -249,13 +249,13 @@ class MemoryTopicOutbox implements TopicOutbox {
       for (const held of publisher.settle(fate)) {
         if (fate.fate === 'refused') {
           refused = true
-          this.#refuse(held, (fate.code ?? 'internal') as ErrorCode, fate.message ?? 'The home refused the message')
+          this.#refuse(held, (fate.code ?? 'internal') as ErrorCode, fate.message ?? 'The home refused it')
           continue
         }
         this.#backend.uncount(held)
         const offset = fate.offset === undefined ? undefined : fate.offset + held.sequence - fate.first
         this.#backend.watching?.tell(this.#name)?.acked(held.receipt.id, offset)
-        held.receipt.ack(offset, fate.fate === 'duplicate', epoch)
+        held.receipt.ack(offset, fate.fate !== 'stored', epoch)
       }
     }
     this.#backend.changed()

@@ -111,7 +111,8 @@ export class Publisher<T extends Unsent = Unsent> {
     const to = this.#indexOf(first + count)
     if (fate === 'unsent' || to === from) return []
     const settled = this.#entries.slice(from, to)
-    if (fate !== 'refused') this.#settled = (settled.at(-1) as T).sequence
+    // What was refused, or redundant, leaves no trace at its home.
+    if (fate[0] !== 'r') this.#settled = (settled.at(-1) as T).sequence
     this.#start = to
     this.#next = Math.max(to, this.#next)
     this.#compact()

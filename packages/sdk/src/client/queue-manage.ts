@@ -7,7 +7,7 @@ import type { QueueSide } from './queue-side.ts'
 type Action = BulkParams['action']
 
 const PAGE = 100
-const SEARCHED: readonly JobState[] = ['active', 'ready', 'scheduled', 'retrying', 'dead']
+const SEARCHED: readonly JobState[] = ['active', 'ready', 'scheduled', 'retrying', 'dead', 'completed']
 
 const wireFilter = ({ text, group, error, enqueuedFrom, enqueuedTo }: JobSearch): JobFilter | undefined => {
   const filter = {
@@ -29,19 +29,23 @@ export async function list(
   const params = { state, limit, ...(filter && { filter }), ...(after && { after }) }
   const { jobs, messages, next } = await side.answer<ListResult>('list', params)
   return {
-    jobs: jobs.map(({ id, enqueuedAt, dueAt, attempt, losses, error, group, worker, untilMs }, i) => ({
-      id,
-      data: messages[i],
-      enqueuedAt: new Date(enqueuedAt),
-      dueAt: dueAt === 0 ? undefined : new Date(dueAt),
-      failures: attempt,
-      losses,
-      error,
-      group,
-      worker,
-      leasedUntil: untilMs === undefined ? undefined : new Date(untilMs),
-      state,
-    })),
+    jobs: jobs.map(
+      ({ id, enqueuedAt, dueAt, attempt, losses, error, group, worker, untilMs, result, log = [] }, i) => ({
+        id,
+        data: messages[i],
+        enqueuedAt: new Date(enqueuedAt),
+        dueAt: dueAt === 0 ? undefined : new Date(dueAt),
+        failures: attempt,
+        losses,
+        error,
+        group,
+        worker,
+        leasedUntil: untilMs === undefined ? undefined : new Date(untilMs),
+        result: result === undefined ? undefined : JSON.parse(result),
+        log,
+        state,
+      }),
+    ),
     next: next as JobPlace | undefined,
   }
 }

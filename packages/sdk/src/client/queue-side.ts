@@ -1,6 +1,10 @@
+import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
+import { payloadFault } from '../protocol/payload.ts'
+import { utf8Bytes } from '../protocol/text.ts'
 import { queueAddress } from '../protocol/version.ts'
 import type { Channel } from './channel.ts'
 import { MessError } from './errors.ts'
+import type { JobExtras } from './job-extras.ts'
 import type { Mess } from './mess.ts'
 import type { TopicOutbox } from './outbox.ts'
 import type { Asking } from './session-events.ts'
@@ -15,6 +19,7 @@ export class QueueSide {
   readonly #host: TopicHost
   readonly #address: string
   #known: Channel | undefined
+  #extras: Promise<JobExtras> | undefined
 
   constructor(mess: Mess, queue: string) {
     this.queue = queue
@@ -53,6 +58,15 @@ export class QueueSide {
     })
   }
 
+  /** What only some need. What could not be loaded now may be later. */
+  extras(): Promise<JobExtras> {
+    this.#extras ??= import('./job-extras.ts').then(({ JobExtras }) => new JobExtras(this, lineOf))
+    this.#extras.catch(() => {
+      this.#extras = undefined
+    })
+    return this.#extras
+  }
+
   readonly report = (error: MessError): void => this.#host.report(error)
 
   /** Stopped when the client is closed, which waits for it. */
@@ -65,6 +79,16 @@ export class QueueSide {
     this.#known = this.#host.channel(this.#address) as Channel
     return this.#known
   }
+}
+
+/** The JSON text of a value. @throws {MessError} `bad_payload`, `too_deep`, `message_too_large` */
+export function lineOf(value: unknown, maxBytes: number = CLIENT_LIMITS.messageBytes): string {
+  const fault = payloadFault(value)
+  if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
+  const line = JSON.stringify(value)
+  if (line.length * 3 > maxBytes && utf8Bytes(line) > maxBytes)
+    throw new MessError('message_too_large', `A payload may have ${maxBytes} bytes`)
+  return line
 }
 
 /** What a topic is given by its client. Asked for the way a cipher is handed it, so that clients without queues carry nothing for it. */

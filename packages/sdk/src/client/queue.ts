@@ -2,18 +2,16 @@ import { complain, now } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { Backoff, BulkParams, CountsResult, JobOptions } from '../protocol/frames/queue.ts'
 import { nameFault } from '../protocol/name.ts'
-import { payloadFault } from '../protocol/payload.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
-import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
 import type { Mess } from './mess.ts'
 import type { ManyQueues } from './queue-many.ts'
 import { namesOf } from './queue-names.ts'
-import { QueueSide } from './queue-side.ts'
+import { lineOf, QueueSide } from './queue-side.ts'
 import type { Ack, Stored } from './receipt.ts'
 import type { Schedules } from './schedules.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
-import { type Job, type Worker, Working, type WorkOptions } from './worker.ts'
+import { checkWhole, type Job, type JobReport, type Worker, Working, type WorkOptions } from './worker.ts'
 
 /** How long a job waits after an attempt that failed. What is left out is the default: exponential from 1 s, doubled, 10 min at most, 0.2. */
 export type BackoffOptions = Partial<Backoff>
@@ -36,16 +34,51 @@ export interface EnqueueOptions {
    * has 1 to 128 characters.
    */
   readonly group?: string | { readonly id: string; readonly concurrency: number }
+  readonly dedupe?: DedupeOptions
+  /** Done, it is kept with its result for so many ms, 7 days at most. Default: not at all. */
+  readonly retain?: { readonly ms: number }
+  /** Names of errors after which no other attempt would help: the job is dead at once. At most 32. */
+  readonly nonRetryable?: readonly string[]
 }
 
-export interface QueueOptions<I, O> extends Omit<EnqueueOptions, 'delayMs' | 'runAt'> {
+/**
+ * A job is enqueued under a key, and another one has that key while it is not over. `drop` (the default): nothing is stored; with `ttlMs`
+ * until so long after the first was enqueued, also when that is done. `replace`: the one that waits gets the payload and options of
+ * this one, and begins anew. `debounce`: the same, and it is put off by the `delayMs` of this one, until `maxDelayMs` (default: a day)
+ * after the first. A job that is being worked on is never changed: the new one waits behind it.
+ */
+export interface DedupeOptions {
+  /** 1 to 256 bytes; one space of keys per queue, whoever enqueues. */
+  readonly key: string
+  readonly mode?: 'drop' | 'replace' | 'debounce'
+  readonly ttlMs?: number
+  readonly maxDelayMs?: number
+}
+
+export interface QueueOptions<I, O> extends Omit<EnqueueOptions, 'delayMs' | 'runAt' | 'dedupe'> {
   /** Checks what is enqueued and what handlers get. Must answer at once. */
   readonly schema?: StandardSchema<I, O>
 }
 
-export interface EnqueuedJob {
-  /** `undefined` for a repeat that is so old that its id was forgotten. */
+/** One job, for whoever enqueued it; of others' jobs for whoever may see payloads. */
+export interface JobHandle {
+  /** Of a duplicate that of the first; `undefined` for a repeat that is so old that its id was forgotten. */
   readonly id: number | undefined
+  /**
+   * What its handler returned, once it is done. Survives lost connections; what became of a job that is not retained is known to its
+   * home for a while after its end, in memory.
+   * @param options.signal ends the wait, not the job
+   * @throws {MessError} as a rejection: `job_dead`, `job_expired`, `job_cancelled`, `job_unknown`
+   */
+  result(options?: { readonly signal?: AbortSignal }): Promise<unknown>
+  /** What its handler reports from now on, with the newest of before, until the job is over. Who is slow misses the oldest. */
+  progress(): AsyncIterable<JobReport>
+  /** It is not to be done; a handler that works on it is told by its signal. @returns whether it was not over yet */
+  cancel(reason?: string): Promise<boolean>
+}
+
+export interface EnqueuedJob extends JobHandle {
+  /** It was stored before, or another job has its key; of that the id is told. */
   readonly duplicate: boolean
 }
 
@@ -64,7 +97,7 @@ export interface JobView {
   /** `null` where one may not see it. */
   readonly data: unknown
   readonly enqueuedAt: Date
-  /** When it is due, or since when it is dead; `undefined` for at once. */
+  /** When it is due, since when it is dead, or when it may be forgotten; `undefined` for at once. */
   readonly dueAt: Date | undefined
   /** Attempts that failed, and leases that ended without a word. */
   readonly failures: number
@@ -74,12 +107,15 @@ export interface JobView {
   /** Of one that is active: the worker that has it, and until when. */
   readonly worker: string | undefined
   readonly leasedUntil: Date | undefined
+  /** Of a completed one what its handler returned, and the last lines it logged, where one may see payloads. */
+  readonly result: unknown
+  readonly log: readonly string[]
   /** In which it was found. One whose time has come since is ready. */
   readonly state: JobState
 }
 
 /** Where a job stands. `ready` includes those that wait for others of their group. */
-export type JobState = 'ready' | 'scheduled' | 'retrying' | 'active' | 'dead'
+export type JobState = 'ready' | 'scheduled' | 'retrying' | 'active' | 'dead' | 'completed'
 
 /** Which jobs are meant; what is left out is not asked for. */
 export interface JobSearch {
@@ -135,6 +171,8 @@ export interface Queue<I, O = I> {
   /** Handle jobs, as many at a time as `concurrency` says. A handler that returns has done its job; one that throws wants another attempt. */
   work(handler: (job: Job<O>) => unknown, options?: WorkOptions): Worker
   counts(): Promise<JobCounts>
+  /** A job by its id. */
+  job(id: number): JobHandle
   /**
    * One page of the jobs in a state, in their order. With something to look for a page is what one reading of the queue's home found (1,000
    * jobs, 768 KiB), so it may be empty, and go on.
@@ -194,14 +232,9 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
   namesOf(mess).add(name)
   const read = (raw: unknown): O => (schema ? applySchema(schema as StandardSchema<unknown, O>, raw, 'Job') : raw) as O
 
-  const lineOf = (data: I): string => {
+  const written = (data: I): string => {
     if (schema) applySchema(schema, data, 'Data')
-    const fault = payloadFault(data)
-    if (fault) throw new MessError(fault.code, fault.message, { scope: 'message' })
-    const line = JSON.stringify(data)
-    if (line.length * 3 > CLIENT_LIMITS.messageBytes && utf8Bytes(line) > CLIENT_LIMITS.messageBytes)
-      throw new MessError('message_too_large', `A payload may have ${CLIENT_LIMITS.messageBytes} bytes`)
-    return line
+    return lineOf(data)
   }
 
   const add = (data: readonly I[], own: EnqueueOptions | undefined): Enqueuing<EnqueuedJob[]> => {
@@ -210,14 +243,14 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     const timed = delayMs !== undefined || ttlMs !== undefined
     const given = Object.keys(jobOptions).length > 0
     const key = given ? JSON.stringify({ ...jobOptions, ...(timed && { askedAt: now() }) }) : undefined
-    const lines = data.map(lineOf)
+    const lines = data.map(written)
     const { unsent, refused } = mess.status
     if (unsent + refused + lines.length > CLIENT_LIMITS.outboxMessages)
       throw new MessError('outbox_full', `The outbox holds ${unsent + refused} messages`, { scope: 'mess' })
     const { outbox } = side
     const receipts = lines.map((line) => outbox.add(line, key))
     const jobs = Promise.all(receipts).then((acks) =>
-      (acks as Ack[]).map(({ offset, duplicate }): EnqueuedJob => ({ id: offset, duplicate })),
+      (acks as Ack[]).map(({ offset, duplicate }) => new Handle(side, offset, duplicate)),
     )
     // What was enqueued in one go is stored in one go.
     return withStored(jobs, receipts.at(-1)?.stored ?? Promise.resolve({ durability: 'memory' }))
@@ -242,7 +275,7 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
 
   // Who has no schedules does not load what manages them.
   const schedules = async (): Promise<Schedules<I>> =>
-    (await import('./schedules.ts')).schedulesOf(side, { lineOf, wireOptions })
+    (await import('./schedules.ts')).schedulesOf(side, { lineOf: written, wireOptions })
 
   return {
     name,
@@ -256,11 +289,12 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     enqueueMany,
     work: (handler, workOptions = {}) => new Working<O>(side, { handler, read }, workOptions),
     counts: () => side.answer('counts', {}),
+    job: (id) => new Handle(side, id, false),
     list: async (state, page) => (await managing()).list(side, state, page),
     dead: async (page) => (await managing()).list(side, 'dead', page),
     search: async (what) => (await managing()).search(side, what),
     redrive: async (ids) => (await managing()).redrive(side, ids),
-    cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
+    cancel: (ids) => cancel(side, ids),
     promote: async (ids) => (await side.answer<{ promoted: number }>('promote', { ids })).promoted,
     bulk: {
       redrive: many('redrive'),
@@ -343,6 +377,34 @@ export function work<T = unknown>(
 /** The names of the queues of which this client has, or had, a handle. */
 export const queueNames = (mess: Mess): Promise<string[]> => Promise.resolve(namesOf(mess).known())
 
+async function cancel(side: QueueSide, ids: readonly number[], reason?: string): Promise<number> {
+  return (await side.answer<{ cancelled: number }>('cancel', { ids, reason })).cancelled
+}
+
+class Handle implements EnqueuedJob {
+  readonly id: number | undefined
+  readonly duplicate: boolean
+  readonly #side: QueueSide
+
+  constructor(side: QueueSide, id: number | undefined, duplicate: boolean) {
+    this.#side = side
+    this.id = id
+    this.duplicate = duplicate
+  }
+
+  async result({ signal }: { readonly signal?: AbortSignal } = {}): Promise<unknown> {
+    return (await this.#side.extras()).watch.result(this.id, signal)
+  }
+
+  async *progress(): AsyncGenerator<JobReport, void> {
+    yield* (await this.#side.extras()).watch.progress(this.id)
+  }
+
+  async cancel(reason?: string): Promise<boolean> {
+    return this.id !== undefined && (await cancel(this.#side, [this.id], reason)) > 0
+  }
+}
+
 /** A refusal is an event of the client; whoever looks at neither promise misses nothing. */
 function withStored<T>(jobs: Promise<T>, stored: Promise<Stored>): Enqueuing<T> {
   jobs.catch(() => {})
@@ -359,27 +421,25 @@ const BOUNDS = {
 } as const
 
 /** Checked here: a home turns a frame with a wrong option away as a whole. @throws {MessError} `bad_option` */
-function wireOptions({ runAt, backoff, ...rest }: EnqueueOptions): JobOptions {
+function wireOptions({ runAt, backoff, dedupe, nonRetryable, ...rest }: EnqueueOptions): JobOptions {
   const numbers = { ...rest, ...backoff }
-  for (const [name, [least, most]] of Object.entries(BOUNDS)) {
-    const value = numbers[name as keyof typeof BOUNDS]
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
-      throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
-  }
+  for (const [name, [least, most]] of Object.entries(BOUNDS))
+    checkWhole(name, numbers[name as keyof typeof BOUNDS], most, least)
   const { type, factor, jitter } = { ...BACKOFF, ...backoff }
   if (!((type === 'fixed' || type === 'exponential') && factor >= 1 && factor <= 100 && jitter >= 0 && jitter <= 1))
-    throw new MessError('bad_option', 'backoff: fixed or exponential, factor from 1 to 100, jitter from 0 to 1')
+    throw new MessError('bad_option', 'backoff: fixed or exponential, factor 1 to 100, jitter 0 to 1')
   const { group } = rest
   const { id, concurrency } = typeof group === 'object' ? group : { id: group, concurrency: 1 }
   if (id !== undefined && !(id.length >= 1 && id.length <= QUEUE_LIMITS.groupChars))
     throw new MessError('bad_option', `group: 1 to ${QUEUE_LIMITS.groupChars} characters`)
-  if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= QUEUE_LIMITS.leasesPerQueue))
-    throw new MessError('bad_option', `group: a concurrency from 1 to ${QUEUE_LIMITS.leasesPerQueue}`)
+  checkWhole('group.concurrency', concurrency, QUEUE_LIMITS.leasesPerQueue, 1)
   const at = runAt?.getTime()
   if (at !== undefined && !(at >= 0)) throw new MessError('bad_option', 'runAt: a moment after 1970')
   return {
     ...rest,
     ...(at !== undefined && { runAt: at }),
+    ...(nonRetryable && { nonRetryable: [...nonRetryable] }),
+    ...(dedupe && { dedupe: { mode: 'drop', ...dedupe } }),
     ...(backoff && { backoff: { ...BACKOFF, ...backoff } }),
   }
 }

@@ -36,7 +36,7 @@ export interface ScheduleOptions {
 }
 
 /** What is asked of each of the jobs. Their time is the tick's. */
-export type TickOptions = Omit<EnqueueOptions, 'delayMs' | 'runAt'>
+export type TickOptions = Omit<EnqueueOptions, 'delayMs' | 'runAt' | 'dedupe'>
 
 /** A schedule as it can be looked at. */
 export interface Schedule extends ScheduleOptions {

@@ -3,10 +3,22 @@ import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { MessError, type Trouble } from './errors.ts'
+import type { JobExtras } from './job-extras.ts'
 import type { QueueSide } from './queue-side.ts'
 import type { Asking } from './session-events.ts'
 
-/** A job in the hands of a handler. What the handler says of it counts when it is done; without a word it is acked. */
+/** What a handler says while it works. */
+export interface JobReport {
+  /** The newest value; `undefined` if there was none since the last report. */
+  readonly progress: unknown
+  readonly log: readonly string[]
+}
+
+/**
+ * A job in the hands of a handler. What the handler says of it counts when it is done; without a word it is acked, and what it returns
+ * is the job's result. A result that JSON cannot carry, or larger than 64 KiB, sets a job aside that is to be retained; of others it is
+ * left out.
+ */
 export interface Job<T> {
   readonly id: number
   readonly data: T
@@ -16,6 +28,8 @@ export interface Job<T> {
   readonly enqueuedAt: Date
   /** Of a job that a schedule has added: which schedule, and the time for which it was to be added, however late that was. */
   readonly tick: { readonly schedule: string; readonly at: Date } | undefined
+  /** What an attempt before has kept with {@link checkpoint}; `undefined` if none has. */
+  readonly state: unknown
   /** Aborted when the lease is lost or the job is cancelled: whatever is done after that, somebody else may do, too. */
   readonly signal: AbortSignal
   /** So many ms more from now on; default as long again. Here and below: whole numbers. @throws {MessError} `bad_option` */
@@ -26,6 +40,12 @@ export interface Job<T> {
   bury(reason: string): void
   /** Back as if it had not been taken, at once or after `delayMs`; uses up no attempt. */
   release(options?: { readonly delayMs?: number }): void
+  /** Tells who watches how far it is: a JSON value of at most 4 KiB, or else the attempt fails. Written nowhere; the newest of every 100 ms is sent. */
+  progress(value: unknown): void
+  /** Tells who watches a line of at most 500 characters. The last 50 are kept with a job that fails, dies or is retained. */
+  log(line: string): void
+  /** Keeps a JSON value of at most 64 KiB with the job, for the next attempt. Resolves when that is durable; costs one row. */
+  checkpoint(state: unknown): Promise<void>
 }
 
 export interface WorkOptions {
@@ -79,10 +99,12 @@ const READY_SHARE = 1 / 4
 const RENEW_SHARE = 1 / 10
 /** So many of `jobErrorChars`, each written as six, fit in a frame. */
 const ERRORS_PER_FRAME = 100
+/** Results in one frame; twice as long as text within text, and three bytes each, they still fit. */
+const BATCH_CHARS = 100_000
 
 /** What can be said of a lease. */
 type Settling = Exclude<keyof SettleParams, 'queue'>
-interface Outcome {
+export interface Outcome {
   readonly kind: Settling
   readonly entry: object
 }
@@ -93,8 +115,11 @@ interface Task {
   readonly attempt: number
   readonly enqueuedAt: number
   readonly tick: { readonly schedule: string; readonly at: Date } | undefined
+  readonly more: { readonly state?: string | undefined; readonly retain?: boolean | undefined } | undefined
   readonly abort: AbortController
   outcome: Outcome | undefined
+  /** What its handler reports is on its way; fails for what cannot be reported. */
+  said: Promise<unknown> | undefined
   /** Another one may have it by now. */
   lost: boolean
   /** Since when it is held ready, or its handler runs. */
@@ -126,6 +151,7 @@ export class Working<T> implements Worker {
   #ended = false
   /** What was settled in one go. */
   #settles: Partial<Record<Settling, object[]>> = {}
+  #chars = 0
   #flushing = false
   /** Leases that end with it, and those of the frames that are not answered: on the next link their home must not take them for forgotten. */
   #ending: Lease[] = []
@@ -136,10 +162,8 @@ export class Working<T> implements Worker {
     { handler, read, turns }: { handler: (job: Job<T>) => unknown; read: (raw: unknown) => T; turns?: Turns },
     { concurrency = 1, leaseMs = LEASE_MS, signal, onError }: WorkOptions,
   ) {
-    if (!(Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= QUEUE_LIMITS.workerHandlers))
-      throw new MessError('bad_option', `concurrency: a whole number from 1 to ${QUEUE_LIMITS.workerHandlers}`)
-    if (!(Number.isSafeInteger(leaseMs) && leaseMs >= 1 && leaseMs <= QUEUE_LIMITS.leaseMs))
-      throw new MessError('bad_option', 'leaseMs: a whole number of ms, a day at most')
+    checkWhole('concurrency', concurrency, QUEUE_LIMITS.workerHandlers, 1)
+    checkWhole('leaseMs', leaseMs, QUEUE_LIMITS.leaseMs, 1)
     this.#side = side
     this.#handler = handler
     this.#read = read
@@ -155,7 +179,7 @@ export class Working<T> implements Worker {
       },
       answered: (result, error) => this.#wished(result as WorkResult, error),
       told: (method, params) => {
-        if (method === 'lost') this.#lost((params as LostParams).leases)
+        if (method === 'lost') this.#lost((params as LostParams).leases, (params as LostParams).message)
         else if (method === 'jobs' && (params as JobsParams).worker === this.#name) this.#took(params as JobsParams)
       },
     }
@@ -273,13 +297,13 @@ export class Working<T> implements Worker {
 
   #took({ token, jobs, ticks = [], messages }: JobsParams): void {
     let passed = 0
-    jobs.forEach(([id, attempt, enqueuedAt], i) => {
+    jobs.forEach(([id, attempt, enqueuedAt, more], i) => {
       const lease: Lease = [id, token]
       const by = ticks[passed]?.[0] === i ? ticks[passed++] : undefined
       const tick = by && { schedule: by[1], at: new Date(by[2]) }
       const abort = new AbortController()
-      const told = { lease, raw: messages[i], attempt, enqueuedAt, tick, abort }
-      const task: Task = { ...told, outcome: undefined, lost: false, since: elapsed() }
+      const told = { lease, raw: messages[i], attempt, enqueuedAt, tick, more, abort }
+      const task: Task = { ...told, outcome: undefined, said: undefined, lost: false, since: elapsed() }
       this.#held.set(keyOf(lease), task)
       this.#ready.push(task)
     })
@@ -303,11 +327,11 @@ export class Working<T> implements Worker {
     }
   }
 
-  #lost(leases: readonly Lease[]): void {
+  #lost(leases: readonly Lease[], message?: string): void {
     for (const lease of leases) {
       const task = this.#held.get(keyOf(lease))
       if (!task) continue
-      this.#lose(task, new MessError('lease_lost', `Job ${lease[0]} is not this worker's any more`))
+      this.#lose(task, lostOf(lease, message))
     }
   }
 
@@ -347,10 +371,14 @@ export class Working<T> implements Worker {
     // The handler has all of it.
     if (task.since - since > this.#leaseMs * RENEW_SHARE) this.#say('extend', { lease })
     try {
-      await this.#handler(this.#jobOf(task))
-      this.#settle(task, task.outcome ?? { kind: 'ack', entry: task.lease })
+      const value = await this.#handler(this.#jobOf(task))
+      if (task.said) await this.#said(task)
+      const { more, outcome } = task
+      if (outcome || value === undefined) this.#settle(task, outcome ?? { kind: 'ack', entry: lease })
+      else this.#settle(task, (await this.#side.extras()).outcomeOf(lease, value, more?.retain))
     } catch (cause) {
       const { attempt } = task
+      if (task.said) await this.#said(task).catch(() => {})
       const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
       const error = message.slice(0, QUEUE_LIMITS.jobErrorChars)
       this.#settle(task, task.outcome ?? { kind: 'retry', entry: { lease, error } })
@@ -370,16 +398,28 @@ export class Working<T> implements Worker {
     this.#rest()
   }
 
+  /** What was reported goes before what becomes of the job. */
+  async #said({ said }: Task): Promise<void> {
+    await said
+    ;(await this.#side.extras()).flush()
+  }
+
   /** Also of a lease that is lost: while nobody else was given the job, an ack still counts. */
   #settle(task: Task, { kind, entry }: Outcome): void {
     const mine = this.#held.delete(keyOf(task.lease))
-    if (mine && (!task.lost || kind === 'ack')) this.#say(kind, entry, task.lease)
+    if (mine && (!task.lost || kind === 'ack' || kind === 'done')) this.#say(kind, entry, task.lease)
   }
 
   #jobOf(task: Task): Job<T> {
-    const { lease, raw, attempt, enqueuedAt, tick, abort } = task
+    const { lease, raw, attempt, enqueuedAt, tick, more, abort } = task
     const say = (outcome: Outcome): void => {
       task.outcome = outcome
+    }
+    const extra = (use: (extras: JobExtras) => void): void => {
+      const said = this.#side.extras().then(use)
+      // Whoever awaits it when the handler is done hears of a failure.
+      said.catch(() => {})
+      task.said = task.said ? Promise.all([task.said, said]) : said
     }
     const short = (text: string): string => text.slice(0, QUEUE_LIMITS.jobErrorChars)
     return {
@@ -388,13 +428,14 @@ export class Working<T> implements Worker {
       attempt,
       enqueuedAt: new Date(enqueuedAt),
       tick,
+      state: more?.state === undefined ? undefined : JSON.parse(more.state),
       signal: abort.signal,
       extend: (ms) => {
-        checkMs('extend', ms, QUEUE_LIMITS.leaseMs)
+        checkWhole('extend', ms, QUEUE_LIMITS.leaseMs)
         if (!task.lost) this.#say('extend', { lease, ...(ms !== undefined && { ms }) })
       },
       retry: ({ delayMs, reason = 'retried' } = {}) => {
-        checkMs('delayMs', delayMs, QUEUE_LIMITS.delayMs)
+        checkWhole('delayMs', delayMs, QUEUE_LIMITS.delayMs)
         say({
           kind: 'retry',
           entry: { lease, error: short(reason), ...(delayMs !== undefined && { delayMs }) },
@@ -402,10 +443,15 @@ export class Working<T> implements Worker {
       },
       bury: (reason) => say({ kind: 'retry', entry: { lease, error: short(reason), dead: true } }),
       release: ({ delayMs } = {}) => {
-        checkMs('delayMs', delayMs, QUEUE_LIMITS.delayMs)
+        checkWhole('delayMs', delayMs, QUEUE_LIMITS.delayMs)
         say(
           delayMs === undefined ? { kind: 'release', entry: lease } : { kind: 'snooze', entry: { lease, ms: delayMs } },
         )
+      },
+      progress: (value) => extra((extras) => extras.progress(lease, value)),
+      log: (line) => extra((extras) => extras.log(lease, line)),
+      checkpoint: async (state) => {
+        if (!(await (await this.#side.extras()).checkpoint(lease, state))) throw lostOf(lease)
       },
     }
   }
@@ -418,7 +464,10 @@ export class Working<T> implements Worker {
     const entries = this.#settles[kind] ?? []
     this.#settles[kind] = entries
     entries.push(entry)
-    if (entries.length >= (kind === 'retry' ? ERRORS_PER_FRAME : CLIENT_LIMITS.messagesPerFrame)) this.#flush()
+    // Few of a frame's results are large.
+    this.#chars += (entry as { result?: string }).result?.length ?? 0
+    const most = kind === 'retry' ? ERRORS_PER_FRAME : CLIENT_LIMITS.messagesPerFrame
+    if (entries.length >= most || this.#chars > BATCH_CHARS) this.#flush()
     else if (!this.#flushing) {
       this.#flushing = true
       soon(() => {
@@ -435,6 +484,7 @@ export class Working<T> implements Worker {
     const params = { queue: this.#side.queue, ...this.#settles }
     const ending = this.#ending
     this.#settles = {}
+    this.#chars = 0
     this.#ending = []
     this.#unanswered.add(ending)
     const settle: Asking = {
@@ -460,9 +510,13 @@ export class Working<T> implements Worker {
 }
 
 /** Checked here: a home turns a frame with a wrong number away as a whole. @throws {MessError} `bad_option` */
-function checkMs(name: string, ms: number | undefined, most: number): void {
-  if (ms !== undefined && !(Number.isSafeInteger(ms) && ms >= 0 && ms <= most))
-    throw new MessError('bad_option', `${name}: a whole number of ms from 0 to ${most}`)
+export function checkWhole(name: string, value: number | undefined, most: number, least = 0): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
+    throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
+}
+
+function lostOf([id]: Lease, message = `Job ${id} is not this worker's any more`): MessError {
+  return new MessError('lease_lost', message)
 }
 
 const keyOf = ([id, token]: Lease): string => `${id} ${token}`

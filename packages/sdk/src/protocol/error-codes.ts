@@ -326,6 +326,20 @@ export const ERRORS = {
     retryable: false,
     http: 409,
   },
+  job_dead: {
+    number: 1450,
+    meaning: 'The job was set aside: its attempts are used up, or none of them would help',
+    retryable: false,
+    http: 424,
+  },
+  job_expired: { number: 1451, meaning: 'The job was not begun within its ttlMs', retryable: false, http: 424 },
+  job_cancelled: { number: 1452, meaning: 'The job was cancelled', retryable: false, http: 410 },
+  job_unknown: {
+    number: 1453,
+    meaning: 'What became of the job is not known: it was not retained, or not for so long, or it never was',
+    retryable: false,
+    http: 404,
+  },
   bad_option: {
     number: 1413,
     meaning: 'An option is missing, mistyped or out of its bounds',

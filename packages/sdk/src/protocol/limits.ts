@@ -1,4 +1,5 @@
 import { CLIENT_LIMITS } from './client-limits.ts'
+import { JOB_LIMITS } from './job-limits.ts'
 import { QUEUE_LIMITS } from './queue-limits.ts'
 
 export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
@@ -10,6 +11,7 @@ export { ANNOUNCED_LIMITS, type AnnouncedLimits } from './client-limits.ts'
 export const LIMITS = {
   ...CLIENT_LIMITS,
   ...QUEUE_LIMITS,
+  ...JOB_LIMITS,
 
   /** One frame either way. The runtime takes 32 MiB; four such senders at once would fill an object's 128 MB. */
   frameBytes: 1024 * 1024,
@@ -82,6 +84,26 @@ export const LIMITS = {
   filterChars: 256,
   /** Jobs of one lane that are counted as due; those behind them count as not due yet. */
   countedJobs: 10_000,
+  /** Since it was enqueued first, a job whose time is moved by repeats waits no longer, unless its `maxDelayMs` says otherwise. */
+  debounceMs: 24 * 3_600_000,
+  /** The longest time for which a job that is done is kept with its result. */
+  retainMs: 7 * 24 * 3_600_000,
+  /** Dead jobs are kept for so long, and so many of them. */
+  deadMs: 30 * 24 * 3_600_000,
+  deadJobs: 10_000,
+  /** Rows that are swept in one piece. */
+  sweepJobs: 500,
+  nonRetryableErrors: 32,
+  errorNameChars: 64,
+  /** Reports of one link at once, and per second after that. */
+  reportBytes: 512 * 1024,
+  reportBytesPerSecond: 128 * 1024,
+  /** Jobs that one link waits to hear of, and that a link is remembered by while its home sleeps. */
+  watchesPerLink: 1_000,
+  keptWatches: 64,
+  /** Jobs that are over and whose outcome is still known in memory, and what their results take there. */
+  recentJobs: 10_000,
+  recentBytes: 1024 * 1024,
   /** Publishers whose marks ride on another row; with more they are written by themselves. */
   carriedMarks: 32,
   /** Jobs that can be added before the marks of their publishers are written; what waking reads is bounded by it. */

@@ -8,7 +8,7 @@ export interface Pushed {
   readonly worker: string
   readonly token: number
   readonly untilMs: number
-  readonly jobs: readonly (readonly [id: number, attempt: number, enqueuedAt: number])[]
+  readonly jobs: readonly (readonly [id: number, attempt: number, enqueuedAt: number, more?: object])[]
   readonly ticks?: readonly (readonly [index: number, schedule: string, at: number])[]
 }
 

@@ -11,7 +11,9 @@ import {
   BulkResult,
   CancelResult,
   CountsResult,
+  EndedParams,
   EnqueueResult,
+  ForgotParams,
   JobsParams,
   LimitResult,
   ListResult,
@@ -20,7 +22,11 @@ import {
   PromoteResult,
   QUEUE_REQUESTS,
   RedriveResult,
+  ReportedParams,
+  ReportResult,
   SettleResult,
+  UnwatchResult,
+  WatchResult,
   WorkResult,
 } from './frames/queue.ts'
 import { Envelope, REQUESTS } from './frames/requests.ts'
@@ -46,6 +52,9 @@ const FRAMES = {
       enqueue: EnqueueResult,
       work: WorkResult,
       settle: SettleResult,
+      report: ReportResult,
+      watch: WatchResult,
+      unwatch: UnwatchResult,
       counts: CountsResult,
       list: ListResult,
       redrive: RedriveResult,
@@ -55,7 +64,13 @@ const FRAMES = {
       pause: PauseResult,
       limit: LimitResult,
     },
-    notifications: { jobs: JobsParams, lost: LostParams },
+    notifications: {
+      jobs: JobsParams,
+      lost: LostParams,
+      ended: EndedParams,
+      reported: ReportedParams,
+      forgot: ForgotParams,
+    },
   },
 }
 

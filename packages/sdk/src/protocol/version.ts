@@ -3,8 +3,8 @@
  * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
- * claim, settle, counts, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule, pauseSchedule,
- * runSchedule; jobs, lost.
+ * claim, settle, report, watch, unwatch, counts, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule,
+ * pauseSchedule, runSchedule; jobs, lost, ended, reported, forgot.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
 
@@ -13,7 +13,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: 'b6a3cd2371f05985db9e64ff2abacb2f4de155c5ebf9c990a884411e9ad48354' },
+  { version: 1, at: '2026-11', hash: '6f242f2dac2d69aac9816041ea270bd580e72eb1a0362538671143a99146e456' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

@@ -62,10 +62,11 @@ export class IndexedDBQueueStore implements QueueStore {
     // All are asked for before the first answer is awaited.
     const moved = await Promise.all(move.map(({ from }) => at(from)))
     const removed = await Promise.all(remove.map(at))
-    move.forEach(({ from, to, head }, i) => {
-      const [, size] = moved[i] ?? missing(from)
+    move.forEach(({ from, to, head, body }, i) => {
+      const [, before] = moved[i] ?? missing(from)
       heads.delete([...this.#key(from)])
-      heads.put([head, size] satisfies Head, [...this.#key(to)])
+      heads.put([head, body?.length ?? before] satisfies Head, [...this.#key(to)])
+      if (body !== undefined) bodies.put(body, [this.#address, to.id])
     })
     remove.forEach((place, i) => {
       if (!removed[i]) missing(place)
@@ -111,6 +112,16 @@ export class IndexedDBQueueStore implements QueueStore {
         places.map((place) => this.#key(place)),
       ),
     )
+  }
+
+  behind(lane: number, count: number): Promise<readonly JobRow[]> {
+    return this.#read(async (stores) => {
+      const range = IDBKeyRange.bound([this.#address, lane], [this.#address, lane, END])
+      const most = await ask(stores.heads.count(range))
+      if (most <= count) return []
+      const keys = (await ask(stores.heads.getAllKeys(range, most - count))) as unknown as Key[]
+      return this.#at(stores, keys.slice(-1))
+    })
   }
 
   since(id: number, lanes: number): Promise<readonly JobRow[]> {

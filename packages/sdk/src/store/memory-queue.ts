@@ -23,10 +23,10 @@ export class MemoryQueueStore implements QueueStore {
     for (const { from } of move) this.#at(from)
     for (const place of remove) this.#at(place)
     for (const row of put) this.#add(row)
-    for (const { from, to, head } of move) {
-      const { body } = this.#at(from)
+    for (const { from, to, head, body } of move) {
+      const before = this.#at(from)
       this.#remove(from)
-      this.#add({ lane: to.lane, due: to.due, id: to.id, head, body })
+      this.#add({ lane: to.lane, due: to.due, id: to.id, head, body: body ?? before.body })
     }
     for (const place of remove) this.#remove(place)
     for (const [name, text] of facts) {
@@ -54,6 +54,13 @@ export class MemoryQueueStore implements QueueStore {
       page.push(row)
     }
     return page
+  }
+
+  behind(number: number, count: number): readonly JobRow[] {
+    const lane = this.#lanes.get(number)
+    if (!lane || lane.rows.size <= count) return []
+    if (!lane.sorted) sort(lane)
+    return [...lane.rows.values()].slice(-1 - count, lane.rows.size - count)
   }
 
   get(places: readonly Place[]): readonly JobRow[] {

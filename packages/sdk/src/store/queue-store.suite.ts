@@ -114,6 +114,33 @@ export function queueStoreSuite(name: string, { make, reopen, within = (test) =>
       expect(await store.page(5, undefined, ALL)).toEqual([{ ...row(5, 0, 1), head: '[2]' }])
     })
 
+    promise('moves a job and changes its payload in one go', async (store) => {
+      await store.commit({ ...NOTHING, put: [row(15, 70, 1), row(5, 0, 2)] })
+
+      const [from, here] = [placeOf(row(15, 70, 1)), placeOf(row(5, 0, 2))]
+      await store.commit({
+        ...NOTHING,
+        move: [
+          { from, to: { lane: 15, due: 90, id: 1 }, head: '[1]', body: '"newer"' },
+          { from: here, to: here, head: '[2]', body: '"newest"' },
+        ],
+      })
+
+      expect(await store.page(15, undefined, ALL)).toEqual([row(15, 90, 1, '"newer"')])
+      expect(await store.page(5, undefined, ALL)).toEqual([row(5, 0, 2, '"newest"')])
+    })
+
+    promise('keeps places whose numbers are as large as there are', async (store) => {
+      const large = row(60, 2 ** 52 - 1, 2 ** 53 - 1, '')
+      await store.commit({ ...NOTHING, put: [large, row(5, 0, 1)] })
+
+      expect(await store.get([placeOf(large)])).toEqual([large])
+      await store.commit({ ...NOTHING, move: [{ from: placeOf(large), to: placeOf(large), head: '[]' }] })
+      await store.commit({ ...NOTHING, remove: [placeOf(large)] })
+
+      expect(await store.get([placeOf(large), placeOf(row(5, 0, 1))])).toEqual([row(5, 0, 1)])
+    })
+
     promise('removes jobs and facts', async (store) => {
       await store.commit({ ...NOTHING, put: [row(5, 0, 1), row(5, 0, 2)], facts: [['lease:0', '{}']] })
 
@@ -165,6 +192,14 @@ export function queueStoreSuite(name: string, { make, reopen, within = (test) =>
 
       expect(await store.find(ids, 10)).toHaveLength(1_000)
       expect(await store.get(ids.map((id) => row(id % 7, 0, id)))).toHaveLength(1_000)
+    })
+
+    promise('finds the last job that has so many behind it', async (store) => {
+      await store.commit({ ...NOTHING, put: [row(30, 70, 5), row(30, 70, 3), row(30, 60, 9), row(31, 1, 1)] })
+      const behind = async (count: number) => idsOf(await store.behind(30, count))
+
+      expect([await behind(0), await behind(1), await behind(2), await behind(3)]).toEqual([[5], [3], [9], []])
+      expect(await store.behind(29, 0)).toEqual([])
     })
 
     promise('counts the jobs of lanes that are due, as far as it is asked to', async (store) => {

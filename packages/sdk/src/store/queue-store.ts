@@ -8,7 +8,7 @@ export interface Place {
   readonly id: number
 }
 
-/** One job. `head` is what changes with it, `body` the payload's text, which never does. */
+/** One job. `head` is what changes with it, `body` the payload's text. */
 export interface JobRow extends Place {
   readonly head: string
   readonly body: string
@@ -16,8 +16,8 @@ export interface JobRow extends Place {
 
 export interface QueueCommit {
   readonly put: readonly JobRow[]
-  /** Rows that get another place or head; the payload stays where it is. */
-  readonly move: readonly { readonly from: Place; readonly to: Place; readonly head: string }[]
+  /** Rows that get another place or head; the payload stays as it is unless there is another one. */
+  readonly move: readonly { readonly from: Place; readonly to: Place; readonly head: string; readonly body?: string }[]
   readonly remove: readonly Place[]
   /** Small rows by name: leases, marks, settings. `null` deletes one. */
   readonly facts: readonly (readonly [name: string, text: string | null])[]
@@ -51,6 +51,8 @@ export interface QueueStore {
   durable(): Maybe<void>
   /** Jobs of a lane behind a place, in order: at least one if there is any, then more while their payloads fit in `maxBytes`. */
   page(lane: number, after: Pick<Place, 'due' | 'id'> | undefined, bounds: PageBounds): Maybe<readonly JobRow[]>
+  /** Of a lane the last job that has so many others behind it, if there is one. */
+  behind(lane: number, count: number): Maybe<readonly JobRow[]>
   /** Those of the places that have a row. */
   get(places: readonly Place[]): Maybe<readonly JobRow[]>
   /** Jobs whose ids are `id` or higher, of the lanes below `lanes`; in those the due of every job is 0. */

@@ -23,10 +23,12 @@ export const PublishParams = v.object({
 /**
  * What became of `count` messages from sequence `first` on. `stored`: durable at `offset`. `duplicate`: stored before, at
  * `offset` as far as it is remembered. `refused`: not stored, for the reason `code`; nothing behind it in the frame was looked
- * at, and comes back as `unsent`. So does what its user may not publish yet.
+ * at, and comes back as `unsent`. So does what its user may not publish yet. Of jobs alone: `updated`, as `duplicate`: the job `offset`
+ * had its key and is what this one says from now on. `redundant`: that job has its key, and this one is not stored; like what was refused it
+ * leaves no trace in the sequence of its publisher, and is left out of its `after`.
  */
 export const Fate = v.object({
-  fate: v.picklist(['stored', 'duplicate', 'refused', 'unsent']),
+  fate: v.picklist(['stored', 'duplicate', 'refused', 'unsent', 'redundant', 'updated']),
   first: Positive,
   count: Positive,
   offset: v.optional(Count),

@@ -1,14 +1,22 @@
 import * as v from 'valibot'
 import { LIMITS } from '../limits.ts'
+import { lineFault } from '../payload.ts'
 import { AuthenticateParams } from './authenticate.ts'
 import { HelloParams } from './hello.ts'
 import { Fate } from './publish.ts'
-import { Count, Positive, PublisherId, TopicName } from './scalars.ts'
+import { Count, Key, Positive, PublisherId, TopicName } from './scalars.ts'
 import { SCHEDULE_REQUESTS, Scheduled } from './schedules.ts'
 
 /** The frames of queues. Batch-first: one frame carries many jobs, or what became of many. */
 
 const upTo = (most: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(most))
+/** A value as text, which goes from client to client as it is. */
+const jsonText = (most: number) =>
+  v.pipe(
+    v.string(),
+    v.maxLength(most),
+    v.check((text) => lineFault(text) === undefined, 'bad_payload'),
+  )
 /** Counted before it is looked into: a frame has room for very many bad ones. */
 const many = <S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(v.unknown()), v.maxLength(LIMITS.messagesPerFrame), v.array(item))
@@ -23,6 +31,19 @@ export const Backoff = v.object({
 })
 
 const GroupId = v.pipe(v.string(), v.minLength(1), v.maxLength(LIMITS.groupChars))
+
+/**
+ * What becomes of a job whose key another one has, as long as that one is not over. `drop`: nothing is stored; with `ttlMs` until so long
+ * after the first was enqueued, also if it is over. `replace`: the one that waits gets the payload and the options of this one.
+ * `debounce`: the same, and its time is that of this one, at most `maxDelayMs` after the first. One that is held is left alone, and
+ * this one waits behind it.
+ */
+export const Dedupe = v.object({
+  key: Key,
+  mode: v.picklist(['drop', 'replace', 'debounce']),
+  ttlMs: v.optional(upTo(LIMITS.delayMs)),
+  maxDelayMs: v.optional(upTo(LIMITS.delayMs)),
+})
 
 /** What can be asked of one job; what is left out is the broker's default. */
 export const JobOptions = v.object({
@@ -41,6 +62,13 @@ export const JobOptions = v.object({
   /** Jobs of one group are begun in their order, and `concurrency` of them, or one, are held at a time. */
   group: v.optional(
     v.union([GroupId, v.object({ id: GroupId, concurrency: v.pipe(Positive, v.maxValue(LIMITS.leasesPerQueue)) })]),
+  ),
+  dedupe: v.optional(Dedupe),
+  /** Done, it is kept with its result for so long, or somewhat longer. */
+  retain: v.optional(v.object({ ms: upTo(LIMITS.retainMs) })),
+  /** Names of errors after which no other attempt would help. */
+  nonRetryable: v.optional(
+    v.pipe(v.array(v.pipe(v.string(), v.maxLength(LIMITS.errorNameChars))), v.maxLength(LIMITS.nonRetryableErrors)),
   ),
 })
 
@@ -63,7 +91,7 @@ export const EnqueueParams = v.object({
 export const ScheduleParams = v.object({
   queue: TopicName,
   ...Scheduled.entries,
-  options: v.optional(v.omit(JobOptions, ['delayMs', 'runAt'])),
+  options: v.optional(v.omit(JobOptions, ['delayMs', 'runAt', 'dedupe'])),
 })
 /** When its next job comes; left out where none will. */
 export const ScheduleResult = v.object({ nextAt: v.optional(Count) })
@@ -107,24 +135,36 @@ export const ClaimParams = v.object({
 /** Which of the jobs have been added by a schedule: its place among them, the schedule, and its tick (ms since 1970). */
 export const Ticks = v.array(v.tuple([Count, v.string(), Count]))
 
+/**
+ * Id, attempt and time of enqueueing, and what only some jobs have: the state that was kept by an attempt before, as JSON text, and
+ * whether it is retained.
+ */
+export const PushedJob = v.tupleWithRest(
+  [Positive, Positive, Count],
+  v.object({ state: v.optional(v.string()), retain: v.optional(v.boolean()) }),
+)
 /** As in `jobs`; fewer than were asked for does not mean that there are no more. `token` and `untilMs` are left out where there is none. */
 export const ClaimResult = v.object({
   token: v.optional(Positive),
   untilMs: v.optional(Count),
-  jobs: v.array(v.tuple([Positive, Positive, Count])),
+  jobs: v.array(PushedJob),
   ticks: v.optional(Ticks),
   messages: v.array(v.unknown()),
 })
 
 /**
- * Client → broker: what became of jobs. `ack`: done. `retry`: another attempt after the backoff, or after `delayMs`; with `dead` none.
+ * Client → broker: what became of jobs. `ack`: done. `done`: the same with a result, JSON text.
+ * `keep`: what the next attempt gets as its state, JSON text. `retry`: another attempt after the backoff, or after `delayMs`; with `dead`
+ * none. What comes before a `:` in its `error` is the name by which options may rule attempts out.
  * `release`: back as if it had not been taken. `snooze`: the same, not before `ms`. `extend`: `ms` more from now on, or as long again.
  * `worker` is named by who got the jobs from `claim`.
  */
 export const SettleParams = v.object({
   queue: TopicName,
   worker: v.optional(PublisherId),
+  keep: v.optional(many(v.object({ lease: Lease, state: jsonText(LIMITS.stateChars) }))),
   ack: v.optional(many(Lease)),
+  done: v.optional(many(v.object({ lease: Lease, result: jsonText(LIMITS.resultChars) }))),
   retry: v.optional(
     many(
       v.object({
@@ -142,6 +182,58 @@ export const SettleParams = v.object({
 /** `stale`: leases that had ended; nothing was done for them. */
 export const SettleResult = v.object({ stale: v.array(Lease) })
 
+/** Client → broker: what handlers say while they work, for who watches; progress is JSON text. The home keeps the newest of it in memory. */
+export const ReportParams = v.object({
+  queue: TopicName,
+  reports: v.pipe(
+    v.array(v.unknown()),
+    v.maxLength(LIMITS.reportsPerFrame),
+    v.array(
+      v.object({
+        lease: Lease,
+        progress: v.optional(jsonText(LIMITS.progressChars)),
+        log: v.optional(
+          v.pipe(v.array(v.pipe(v.string(), v.maxLength(LIMITS.logLineChars))), v.maxLength(LIMITS.logLines)),
+        ),
+      }),
+    ),
+  ),
+})
+export const ReportResult = v.object({})
+
+/**
+ * Client → broker: what becomes of jobs? Told at once where it is known, else by `ended`, with what is reported until then by `reported`.
+ * Of jobs of others only who may see payloads is told. A job that nothing is known of was never there, or is over and was not retained.
+ */
+export const WatchParams = v.object({
+  queue: TopicName,
+  ids: v.pipe(v.array(v.unknown()), v.maxLength(LIMITS.watchesPerFrame), v.array(Positive)),
+})
+/** `result` and `progress` are JSON text. */
+export const WatchedJob = v.object({
+  id: Positive,
+  state: v.picklist(['waiting', 'completed', 'dead', 'cancelled', 'unknown']),
+  error: v.optional(v.string()),
+  result: v.optional(v.string()),
+  progress: v.optional(v.string()),
+  log: v.optional(v.array(v.string())),
+})
+export const WatchResult = v.object({ jobs: v.array(WatchedJob) })
+/** Client → broker: no more of these. */
+export const UnwatchParams = v.object({ queue: TopicName, ids: many(Positive) })
+export const UnwatchResult = v.object({})
+/** Broker → client: a job that is watched is over. */
+export const EndedParams = v.object({ queue: TopicName, ...WatchedJob.entries })
+/** Broker → client: what its handler says meanwhile. */
+export const ReportedParams = v.object({
+  queue: TopicName,
+  id: Positive,
+  progress: v.optional(v.string()),
+  log: v.optional(v.array(v.string())),
+})
+/** Broker → client: the home has lost its memory, and may not know any more of all that is watched. Ask again. */
+export const ForgotParams = v.object({ queue: TopicName })
+
 export const CountsParams = v.object({ queue: TopicName })
 export const CountsResult = v.object({
   ready: Count,
@@ -149,6 +241,7 @@ export const CountsResult = v.object({
   retrying: Count,
   active: Count,
   dead: Count,
+  completed: Count,
   paused: v.boolean(),
 })
 
@@ -173,7 +266,7 @@ export const JobFilter = v.object({
  */
 export const ListParams = v.object({
   queue: TopicName,
-  state: v.picklist(['ready', 'scheduled', 'retrying', 'dead', 'active']),
+  state: v.picklist(['ready', 'scheduled', 'retrying', 'dead', 'active', 'completed']),
   filter: v.optional(JobFilter),
   after: v.optional(Place),
   limit: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.messagesPerFrame)),
@@ -181,7 +274,7 @@ export const ListParams = v.object({
 export const JobFacts = v.object({
   id: Positive,
   enqueuedAt: Count,
-  /** Not before; 0 for at once. Of a dead one: since when. */
+  /** Not before; 0 for at once. Of a dead one: since when. Of one that is completed: when it may be forgotten. */
   dueAt: Count,
   attempt: Count,
   losses: Count,
@@ -190,8 +283,10 @@ export const JobFacts = v.object({
   /** Of one that is active: who has it, and until when. */
   worker: v.optional(v.string()),
   untilMs: v.optional(Count),
+  result: v.optional(v.string()),
+  log: v.optional(v.array(v.string())),
 })
-/** `messages` has the payloads, or null for each where the user may not see them. `next` is left out on the last page. */
+/** `messages` has the payloads, or null for each where the user may not see them; then results and logs are left out, too. `next` is left out on the last page. */
 export const ListResult = v.object({
   jobs: v.array(JobFacts),
   next: v.optional(Place),
@@ -202,8 +297,15 @@ export const ListResult = v.object({
 export const RedriveParams = v.object({ queue: TopicName, ids: v.optional(many(Positive)) })
 export const RedriveResult = v.object({ redriven: Count, more: v.boolean() })
 
-/** Client → broker: jobs that are not done are not to be; whoever works on one is told. */
-export const CancelParams = v.object({ queue: TopicName, ids: many(Positive) })
+/**
+ * Client → broker: jobs that are not done are not to be; whoever works on one, or watches it, is told, with the reason. Without the right
+ * to change the queue only jobs of one's own are.
+ */
+export const CancelParams = v.object({
+  queue: TopicName,
+  ids: many(Positive),
+  reason: v.optional(v.pipe(v.string(), v.maxLength(LIMITS.jobErrorChars))),
+})
 export const CancelResult = v.object({ cancelled: Count })
 
 /** Client → broker: jobs that wait for their time, or for another attempt, wait no more. */
@@ -250,13 +352,13 @@ export const LimitParams = v.object({
 })
 export const LimitResult = v.object({})
 
-/** Broker → client: jobs that are the worker's until `untilMs`. `jobs` has id, attempt and time of enqueueing; payloads stand last. */
+/** Broker → client: jobs that are the worker's until `untilMs`. Payloads stand last. */
 export const JobsParams = v.object({
   queue: TopicName,
   worker: PublisherId,
   token: Positive,
   untilMs: Count,
-  jobs: v.array(v.tuple([Positive, Positive, Count])),
+  jobs: v.array(PushedJob),
   ticks: v.optional(Ticks),
   messages: v.array(v.unknown()),
 })
@@ -266,6 +368,7 @@ export const LostParams = v.object({
   queue: TopicName,
   leases: v.array(Lease),
   reason: v.picklist(['deadline', 'cancelled']),
+  message: v.optional(v.string()),
 })
 
 /** Every method that a client of a queue may call. All are answered. */
@@ -276,6 +379,9 @@ export const QUEUE_REQUESTS = {
   work: WorkParams,
   claim: ClaimParams,
   settle: SettleParams,
+  report: ReportParams,
+  watch: WatchParams,
+  unwatch: UnwatchParams,
   counts: CountsParams,
   list: ListParams,
   redrive: RedriveParams,
@@ -291,14 +397,21 @@ export const QUEUE_REQUESTS = {
 export type QueueMethod = keyof typeof QUEUE_REQUESTS
 export type QueueParams<M extends QueueMethod> = v.InferOutput<(typeof QUEUE_REQUESTS)[M]>
 export type Backoff = v.InferOutput<typeof Backoff>
+export type EnqueueResult = v.InferOutput<typeof EnqueueResult>
 export type JobOptions = v.InferOutput<typeof JobOptions>
 export type Lease = v.InferOutput<typeof Lease>
 export type EnqueueParams = v.InferOutput<typeof EnqueueParams>
 export type ScheduleResult = v.InferOutput<typeof ScheduleResult>
 export type SettleParams = v.InferOutput<typeof SettleParams>
 export type ClaimResult = v.InferOutput<typeof ClaimResult>
+export type WatchedJob = v.InferOutput<typeof WatchedJob>
+export type WatchResult = v.InferOutput<typeof WatchResult>
+export type EndedParams = v.InferOutput<typeof EndedParams>
+export type ReportParams = v.InferOutput<typeof ReportParams>
+export type ReportedParams = v.InferOutput<typeof ReportedParams>
 export type WorkResult = v.InferOutput<typeof WorkResult>
 export type CountsResult = v.InferOutput<typeof CountsResult>
+export type ListParams = v.InferOutput<typeof ListParams>
 export type ListResult = v.InferOutput<typeof ListResult>
 export type JobFilter = v.InferOutput<typeof JobFilter>
 export type BulkParams = v.InferOutput<typeof BulkParams>
