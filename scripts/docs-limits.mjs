@@ -110,6 +110,7 @@ const GROUPS = [
       workersPerLink: { what: 'Workers that share one link.', over: '`too_many_workers`' },
       claimWaitMs: { over: '`bad_params`' },
       leasesPerQueue: { over: 'nothing is pushed until leases end' },
+      heldBytes: { over: 'the same' },
       leaseMs: { what: 'The longest lease.', over: '`bad_params`' },
       delayMs: { what: 'The longest time that a job can be put off.', over: '`bad_params`' },
       workerGraceMs: { over: 'its jobs are given to others' },

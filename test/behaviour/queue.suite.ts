@@ -1507,6 +1507,27 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await client.watch(1_001)).toEqual([{ id: 1_001, state: 'waiting' }])
       })
 
+      promise('of what is held, and of what is said at once: a home has both in memory', async (stage) => {
+        const client = await stage.connect()
+        const large = 'x'.repeat(250_000)
+        const count = Math.ceil(LIMITS.heldBytes / large.length) + 10
+        for (let i = 0; i < count; i++) await client.enqueue([large])
+
+        await client.work(count)
+        const most = Math.ceil(LIMITS.heldBytes / (large.length + 2))
+        const taken = [...(await client.gets(most))]
+        const { active, ready } = await client.counts()
+        await stage.hibernate()
+        await client.settle({ ack: taken.map(leaseOf) })
+        await client.gets(count)
+
+        expect([active, active + ready]).toEqual([most, count])
+        const sizes = client.frames.flatMap(({ method, params }) =>
+          method === 'jobs' ? [JSON.stringify(params).length] : [],
+        )
+        expect(Math.max(...sizes)).toBeLessThan(LIMITS.frameBytes)
+      })
+
       promise('of workers on one link', async (stage) => {
         const client = await stage.connect()
         for (const n of upTo(LIMITS.workersPerLink)) await client.work(1, { worker: `worker_${n}` })

@@ -56,6 +56,8 @@ export interface Claim {
   readonly worker: string
   readonly leaseMs: number
   readonly held: Map<number, Held>
+  /** Payloads of all that were given with it. */
+  bytes: number
   /** Whether its worker may have heard of it. */
   pushed: boolean
 }
@@ -92,6 +94,7 @@ export class Jobs {
 
   readonly #lanes = Array.from({ length: CLAIMABLE }, (_, number) => new Lane(number))
   readonly #held = new Map<number, Held>()
+  #heldBytes = 0
   readonly #groups = new Groups({ resolve: (row) => this.resolve(row), isHeld: (id) => this.#held.has(id) })
   /** Jobs whose lease was lost and that nobody has claimed since: their workers may still say that they are done. */
   readonly #lost = new Map<number, Held>()
@@ -144,6 +147,7 @@ export class Jobs {
         // A clock that was put right must not make a lease last for years.
         held.untilMs = Math.min(held.untilMs, nowMs + LIMITS.leaseMs)
         this.#held.set(held.job.id, held)
+        this.#heldBytes += held.job.body.length
         this.#groups.began(held.job)
         this.#heldRows.add(held.job.lane, 1)
         this.#nextDeadline = Math.min(this.#nextDeadline, held.untilMs)
@@ -167,6 +171,10 @@ export class Jobs {
     const { rate } = this.#limits
     if (!rate || this.#rates.room(ALL, rate, nowMs) > 0) return Number.POSITIVE_INFINITY
     return nowMs + this.#rates.waitMs(ALL, rate, { count: 1, nowMs })
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
   }
 
   get leaseCount(): number {
@@ -450,7 +458,7 @@ export class Jobs {
 
   claim(worker: string, leaseMs: number): Claim {
     const slot = this.#freeSlots.pop() ?? this.#slotCount++
-    const claim: Claim = { token: ++this.#token, slot, worker, leaseMs, held: new Map(), pushed: false }
+    const claim: Claim = { token: ++this.#token, slot, worker, leaseMs, held: new Map(), bytes: 0, pushed: false }
     this.#claims.push(claim)
     this.#dirtyClaims.add(claim)
     return claim
@@ -484,6 +492,8 @@ export class Jobs {
     const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs }
     claim.held.set(job.id, held)
     this.#held.set(job.id, held)
+    claim.bytes += job.body.length
+    this.#heldBytes += job.body.length
     this.#nextDeadline = Math.min(this.#nextDeadline, held.untilMs)
     if (this.reading > 0) this.#touched.set(job.id, job)
   }
@@ -625,6 +635,7 @@ export class Jobs {
   #drop({ job, claim, log }: Held): void {
     if (log) job.extra = { ...job.extra, log }
     this.#held.delete(job.id)
+    this.#heldBytes -= job.body.length
     claim.held.delete(job.id)
     this.#groups.ended(job)
     this.#heldRows.add(job.lane, -1)

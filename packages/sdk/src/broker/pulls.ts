@@ -1,4 +1,3 @@
-import { LIMITS } from '../protocol/limits.ts'
 import type { Claim } from './jobs.ts'
 import type { PullState } from './queue-machine.ts'
 
@@ -18,7 +17,6 @@ export interface Pull {
   holding: number
   /** What is given to it, on its way to be durable. */
   claim?: Claim
-  bytes: number
 }
 
 /** No name of a worker begins so. */
@@ -53,13 +51,6 @@ export class Pulls {
 
   forget(link: number): void {
     for (const pull of this.of(link)) this.#waiting.delete(pull)
-  }
-
-  /** One page at most: its answer is one text. */
-  spend(pull: Pull, claim: Claim, bytes: number): void {
-    pull.claim = claim
-    pull.bytes += bytes
-    if (pull.bytes >= LIMITS.pageBytes) pull.capacity = pull.holding
   }
 
   /** Who is to be answered with these jobs; `undefined` where they have gone. */

@@ -486,7 +486,7 @@ export class Queue {
     if (room <= 0 || this.#refilling) return
     const open = [...this.#workers.values(), ...this.#pulls.all].filter(hasRoom)
     const claims = new Map<Worker | Pull, Claim>()
-    for (let i = this.#round++; open.length > 0 && room > 0; i++) {
+    for (let i = this.#round++; open.length > 0 && room > 0 && jobs.heldBytes < LIMITS.heldBytes; i++) {
       const next = jobs.peek(nowMs)
       if (!next) return
       if ('query' in next) {
@@ -505,9 +505,10 @@ export class Queue {
       claims.set(worker, claim)
       jobs.lease(may, next, claim, nowMs)
       worker.holding++
-      if ('wait' in worker) this.#pulls.spend(worker, claim, next.body.length)
+      if ('wait' in worker) worker.claim = claim
       room--
-      if (!hasRoom(worker)) open.splice(index, 1)
+      // One page at most: what is said of a claim is one text.
+      if (!hasRoom(worker) || claim.bytes >= LIMITS.pageBytes) open.splice(index, 1)
     }
   }
 
@@ -582,7 +583,7 @@ export class Queue {
   }
 
   #pull(link: number, { key: user }: Identity, { count: capacity, ...asked }: PullState & { wait: boolean }): void {
-    this.#pulls.add({ ...asked, key: pullKey(user, asked.name), link, capacity, holding: 0, bytes: 0 })
+    this.#pulls.add({ ...asked, key: pullKey(user, asked.name), link, capacity, holding: 0 })
   }
 
   /** What it has never heard of, or has given up, goes back. @returns what it holds no more */

@@ -69,6 +69,8 @@ export const LIMITS = {
   workersPerLink: 16,
   /** What one worker may hold at a time. */
   workerJobs: 1_000,
+  /** Payloads of those jobs: they are in memory, also when a home wakes. Above it nothing is pushed. */
+  heldBytes: 16 * 1024 * 1024,
   /** A worker that lost its connection keeps its jobs for so long. */
   workerGraceMs: 10_000,
   /** Leases of one job that may end without a word; with the next one it is taken for poison. */
