@@ -354,6 +354,17 @@ test.each<[string, unknown, number, string]>([
   expect(await counts()).toMatchObject({ ready: 0, paused: false })
 })
 
+test('an error names the field that is no good', async () => {
+  const bad = await Promise.all([
+    call('POST enqueue', { jobs: [] }),
+    call('POST ack', { leases: 'all' }),
+    call('POST pause', { paused: false }),
+    call('POST claim', { count: 0 }),
+  ])
+
+  expect(bad.map(({ body }) => body.error.message.split(':')[0])).toEqual(['jobs', 'leases', 'paused', 'count'])
+})
+
 test('a key that is none, a name that is none, and a call that is none', async () => {
   const key = await call('POST enqueue', { jobs: [1] }, { headers: { 'idempotency-key': 'x'.repeat(256) } })
   const none = await call('POST steal', {})

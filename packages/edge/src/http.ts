@@ -3,6 +3,9 @@ import * as v from 'valibot'
 import { PolicyError } from './acl/errors.ts'
 import { httpError } from './http-error.ts'
 
+/** A field that is not known has the name that it was sent with. */
+const PATH_CHARS = 100
+
 /** The longest body that is read: a policy as large as may be, written as JSON. */
 const BODY_BYTES = 8 * 1024 * 1024
 
@@ -47,9 +50,15 @@ export async function answered(work: () => Promise<object | Fault>): Promise<Res
       )
     }
     if (error instanceof BodyFault) return httpError(error.fault)
-    if (v.isValiError(error)) return httpError(fault('bad_params'))
+    if (v.isValiError(error)) return httpError(paramsFault(error.issues[0]))
     throw error
   }
+}
+
+/** Names the field and never echoes its value. */
+function paramsFault(issue: v.BaseIssue<unknown>): Fault {
+  const path = v.getDotPath(issue)?.slice(0, PATH_CHARS)
+  return fault('bad_params', path ? `${path}: missing, unknown, of another type or out of its bounds` : undefined)
 }
 
 export const isFault = (made: object): made is Fault => 'code' in made
