@@ -660,12 +660,14 @@ export function queueSuite(name: string, stores: QueueStores): void {
         const client = await stage.connect()
         await client.enqueue(['old'], { ttlMs: 1_000 })
         stage.pass(1_000)
-        await client.work(1)
+        await client.work(2)
+        await client.enqueue(['new'])
+        await client.gets(1)
         expect(await client.counts()).toMatchObject({ dead: 1 })
 
         await client.ask('redrive', { ids: [1] })
 
-        expect(await client.gets(1)).toMatchObject([{ id: 1, attempt: 1 }])
+        expect((await client.gets(2)).at(-1)).toMatchObject({ id: 1, attempt: 1 })
       })
 
       promise('released, it goes back to its place, as if nobody had had it', async (stage) => {
