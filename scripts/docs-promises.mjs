@@ -12,6 +12,7 @@ const CAMPAIGNS = {
   sim: 'simulation',
   'sim-tabs': 'simulated tabs',
   faults: 'processes',
+  'faults-queues': 'queues of processes',
   browser: 'browsers',
 }
 
@@ -37,14 +38,14 @@ export function campaigns() {
     `\`${command}\``,
     date.slice(0, 10),
     readable(verdict.histories),
-    readable(verdict.counts.publish),
-    readable(verdict.counts.deliver),
+    readable(verdict.counts.publish ?? verdict.counts.enqueue),
+    readable(verdict.counts.deliver ?? verdict.counts.began),
     readable(sum(Object.values(verdict.faults))),
     readable(sum(verdict.violations.map(({ count }) => count))),
     readable(verdict.invalid),
   ])
   if (rows.length === 0) return NOTHING
-  const head = ['campaign', 'command', 'date', 'histories', 'published', 'delivered', 'faults', 'violations', 'invalid']
+  const head = ['campaign', 'command', 'date', 'histories', 'published, enqueued', 'delivered, run', 'faults', 'violations', 'invalid']
   return table(head, rows)
 }
 

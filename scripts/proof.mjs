@@ -8,6 +8,7 @@ const CAMPAIGNS = {
   sim: ['test/sim/run.ts', '--seeds', '20000', '--seed', '1000001'],
   'sim-tabs': ['test/sim/run.ts', '--world', 'tabs', '--seeds', '6000', '--seed', '1000001'],
   faults: ['test/faults/run.ts', '--histories', '1000', '--seed', '1', '--cuts'],
+  'faults-queues': ['test/faults/run.ts', '--queues', '--histories', '300', '--seed', '1'],
   browser: ['test/browser/run.ts', '--histories', '100', '--seed', '1'],
   hostile: ['test/hostile/run.ts'],
 }

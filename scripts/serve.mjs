@@ -18,10 +18,11 @@ const STDERR_CHARS = 64 * 1024
  * @param {string} options.bundle the folder that `bundleWorker()` resolved to
  * @param {number} [options.port] default 0: any free port
  * @param {Record<string, string>} [options.vars] text bindings: TOKEN_SECRET, TOKEN_ISSUER, TOKEN_AUDIENCE, ALLOWED_ORIGINS
+ * @param {Record<string, string>} [options.env] of workerd's process, beside its bindings
  * @param {string} [options.demoDir] puts the development worker in front: it serves these files and mints development tokens
  * @param {boolean} [options.privateNetwork] lets the Worker fetch from this machine, such as keys from a test
  */
-export async function startServer({ dataDir, bundle, port: wanted = 0, vars = {}, demoDir, privateNetwork }) {
+export async function startServer({ dataDir, bundle, port: wanted = 0, vars = {}, env = {}, demoDir, privateNetwork }) {
   mkdirSync(dataDir, { recursive: true })
   const config = writeConfig({ bundle, vars, demoDir, privateNetwork })
   const folders = [`data=${dataDir}`, ...(demoDir ? [`demo=${demoDir}`] : [])].flatMap((folder) => [
@@ -31,7 +32,7 @@ export async function startServer({ dataDir, bundle, port: wanted = 0, vars = {}
   const args = ['serve', config, '--socket-addr', `http=127.0.0.1:${wanted}`, ...folders, '--control-fd', '3']
   const supervisor = spawn(process.execPath, [inRoot('scripts/supervisor.mjs'), workerdPath(), ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...vars },
+    env: { ...process.env, ...env, ...vars },
   })
   supervisor.stdin.on('error', () => {}) // it ended first: its exit says so
 

@@ -3,21 +3,27 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Cursor, makeCursor } from '@messkit/sdk/protocol'
-import type { FromChild, ToChild } from './client-process.ts'
+import type { HistoryEvent } from '../support/checker/history.ts'
+import type { ChildOrders, FromChild, ToChild } from './client-process.ts'
 import type { Stamped } from './recorder.ts'
 
 const STRIP_TYPES = ['--experimental-strip-types', '--disable-warning=ExperimentalWarning']
 
-/** A client in another process, which can be killed. One is kept ready, since a start takes as long as half a history. */
-export class ChildClients {
-  #spare: ChildClient | undefined
+/** One is kept ready, since the start of a process takes as long as half a history. */
+export class Spares<C extends { kill(): Promise<void> }> {
+  readonly #make: () => C
+  #spare: C | undefined
 
-  prepare(): void {
-    this.#spare ??= new ChildClient()
+  constructor(make: () => C) {
+    this.#make = make
   }
 
-  take(): ChildClient {
-    const child = this.#spare ?? new ChildClient()
+  prepare(): void {
+    this.#spare ??= this.#make()
+  }
+
+  take(): C {
+    const child = this.#spare ?? this.#make()
     this.#spare = undefined
     return child
   }
@@ -27,31 +33,28 @@ export class ChildClients {
   }
 }
 
-export class ChildClient {
+/** Another process, which takes orders of the kind `O`, writes down what happens in a file, and can be killed. */
+export class Child<O, E = HistoryEvent> {
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
   readonly #ready: Promise<void>
   #file = ''
 
-  constructor() {
-    this.#child = fork(join(import.meta.dirname, 'client-process.ts'), { execArgv: STRIP_TYPES })
+  constructor(script: string) {
+    this.#child = fork(join(import.meta.dirname, script), { execArgv: STRIP_TYPES })
     this.#exited = once(this.#child, 'exit')
     this.#ready = this.#said('ready')
     this.#ready.catch(() => {}) // it was never needed
   }
 
-  async start(orders: Extract<ToChild, { start: unknown }>['start']): Promise<void> {
+  get pid(): number {
+    return this.#child.pid as number
+  }
+
+  async start(orders: O & { readonly file: string }): Promise<void> {
     this.#file = orders.file
     await this.#ready
-    await this.#ask({ start: orders }, 'started')
-  }
-
-  finish(): Promise<void> {
-    return this.#ask({ finish: true }, 'finished')
-  }
-
-  reached(head: number): Promise<void> {
-    return this.#ask({ reach: head }, 'reached')
+    await this.ask({ start: orders }, 'started')
   }
 
   /** SIGKILL. */
@@ -60,20 +63,20 @@ export class ChildClient {
     await this.#exited
   }
 
-  /** What it wrote down; after it was killed, with what became uncertain by that. */
-  events(): Stamped[] {
+  /** What it wrote down, which is all of it also after it was killed. */
+  events(): Stamped<E>[] {
     const lines = readFileSync(this.#file, 'utf8').split('\n')
     // The last line is empty, or was cut in the middle.
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as Stamped)
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as Stamped<E>)
   }
 
-  async #ask(order: ToChild, answer: FromChild): Promise<void> {
+  protected async ask(order: object, answer: string): Promise<void> {
     const said = this.#said(answer)
     this.#child.send(order)
     await said
   }
 
-  #said(word: FromChild): Promise<void> {
+  #said(word: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const hear = (said: unknown): void => {
         if (said !== word) return
@@ -81,8 +84,23 @@ export class ChildClient {
         resolve()
       }
       this.#child.on('message', hear)
-      this.#exited.then(() => reject(new Error(`the client's process ended before it said ${word}`)))
+      this.#exited.then(() => reject(new Error(`the process ended before it said ${word}`)))
     })
+  }
+}
+
+/** A client in another process. */
+export class ChildClient extends Child<ChildOrders> {
+  constructor() {
+    super('client-process.ts')
+  }
+
+  finish(): Promise<void> {
+    return this.ask({ finish: true } satisfies ToChild, 'finished' satisfies FromChild)
+  }
+
+  reached(head: number): Promise<void> {
+    return this.ask({ reach: head } satisfies ToChild, 'reached' satisfies FromChild)
   }
 }
 

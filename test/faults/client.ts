@@ -104,13 +104,13 @@ const PADS: readonly (readonly (string | undefined)[])[] = [
   [undefined, pad(400), pad(12_000)],
 ]
 
-function tokens(
+export function tokens(
   login: Login,
   sub: string,
-  { random, recorder }: { random: Random; recorder: HistoryRecorder },
+  { random, recorder }: { random: Random; recorder: { fault(kind: string): void } },
 ): AskToken {
-  const inMs = (ms: number): Promise<string> => makeToken({ sub, exp: (Date.now() + ms) / 1000 })
-  const good = (): Promise<string> => makeToken({ sub })
+  const inMs = (ms: number): Promise<string> => tokenOf(sub, { exp: (Date.now() + ms) / 1000 })
+  const good = (): Promise<string> => tokenOf(sub)
   return ({ why }) => {
     if (login === 'good') return good()
     if (login === 'refused tokens') {
@@ -128,5 +128,9 @@ function tokens(
     return good()
   }
 }
+
+/** Issued a while ago: the server's clock may be behind. */
+export const tokenOf = (sub: string, claims: { readonly exp?: number } = {}): Promise<string> =>
+  makeToken({ sub, iat: Math.floor(Date.now() / 1000) - 3_600, ...claims })
 
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

@@ -18,7 +18,7 @@ test('a full disk loses nothing that was acked; clients keep the rest, and go on
 }, async () => {
   const disk = mountDisk(3 * MIB)
   onTestFinished(() => disk.end())
-  const server = await runServer({}, disk.folder)
+  const server = await runServer({}, { dataDir: disk.folder })
   onTestFinished(() => server.kill())
   const history: HistoryEvent[] = []
   const mess = open(server.url)

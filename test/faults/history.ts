@@ -7,7 +7,8 @@ import { check } from '../support/checker/check.ts'
 import type { FinalLog, HistoryEvent } from '../support/checker/history.ts'
 import type { Verdict } from '../support/checker/verdict.ts'
 import type { TestServer } from '../support/server.ts'
-import type { ChildClients } from './child-client.ts'
+import type { Played } from './campaign.ts'
+import type { ChildClient, Spares } from './child-client.ts'
 import { type Client, type Login, pad, pause } from './client.ts'
 import { FAULTS, type FaultKind } from './kinds.ts'
 import { ADMIN } from './rights.ts'
@@ -55,15 +56,12 @@ export const varsOf = ({ retention }: Plan): Record<string, string> => ({
   RETENTION: JSON.stringify(retention === undefined ? {} : { messages: retention }),
 })
 
-export interface Played {
-  readonly verdict: Verdict
-  readonly history: readonly HistoryEvent[]
-  /** What clients reported that nothing in a history should bring about. */
-  readonly complaints: readonly string[]
-}
+/** What the faults must have led to in a campaign. */
+export const OUTCOMES = ['gap', 'gap for want of a right', 'duplicate', 'resumed', 'refused'] as const
+type Outcome = (typeof OUTCOMES)[number]
 
 /** Plays the history of one seed and judges it. The server runs before and after it. */
-export async function playHistory(plan: Plan, server: TestServer, children: ChildClients): Promise<Played> {
+export async function playHistory(plan: Plan, server: TestServer, children: Spares<ChildClient>): Promise<Played> {
   const { seed, retention } = plan
   const stage = new Stage(seed, server, varsOf(plan), plan.logins)
   const folder = mkdtempSync(join(tmpdir(), 'messkit-history-'))
@@ -82,7 +80,7 @@ export async function playHistory(plan: Plan, server: TestServer, children: Chil
     await stage.end()
     const history = [...servedLater(stage.recorder.history())]
     const verdict = judge(history, { logs, subscriptions, retention, access: stage.rights.changed })
-    return { verdict, history, complaints: stage.complaints }
+    return { verdict, history, outcomes: outcomesOf(history), complaints: stage.complaints }
   } finally {
     await stage.end()
     rmSync(folder, { recursive: true, force: true })
@@ -162,6 +160,18 @@ function* servedLater(history: readonly HistoryEvent[]): Iterable<HistoryEvent> 
     }
     yield event
   }
+}
+
+function outcomesOf(history: readonly HistoryEvent[]): Map<Outcome, number> {
+  const outcomes = new Map<Outcome, number>()
+  const count = (outcome: Outcome): void => void outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+  for (const event of history) {
+    if (event.e === 'gap') count(event.reason === 'access' ? 'gap for want of a right' : 'gap')
+    else if (event.e === 'refused') count('refused')
+    else if (event.e === 'acked' && event.duplicate) count('duplicate')
+    else if (event.e === 'start' && event.resumed) count('resumed')
+  }
+  return outcomes
 }
 
 interface Judged {

@@ -1,6 +1,6 @@
 import type { Random } from '../sim/random.ts'
-import { makeToken, type TestServer } from '../support/server.ts'
-import { type Client, pause } from './client.ts'
+import type { TestServer } from '../support/server.ts'
+import { type Client, pause, tokenOf } from './client.ts'
 import type { HistoryRecorder } from './recorder.ts'
 
 /** Who may change the rules of every topic. */
@@ -64,28 +64,35 @@ export class TopicRights {
     if (denied) this.#denied.set(to, denied)
   }
 
-  /** Asked until it is answered: while the server is down nothing is. */
-  async #put(): Promise<void> {
+  #put(): Promise<void> {
     const rules = [...this.#denied].flatMap(([{ user }, denied]) =>
       [...denied].map((right) => `acl deny user:${user} ${right} topic`),
     )
-    for (let tries = 0; tries < PATIENCE; tries++) {
-      const done = await this.#tryPut(rules.join('\n')).catch(() => false)
-      if (done) return
-      await pause(AGAIN_MS)
-    }
-    throw new Error('the rules of the topic could not be changed')
+    return putRules(this.#server, `topics/${this.#topic}`, rules)
   }
+}
 
-  async #tryPut(rules: string): Promise<boolean> {
-    const url = `${this.#server.url}/v1/admin/access/topics/${this.#topic}`
-    const headers = { authorization: `Bearer ${await makeToken({ sub: ADMIN })}` }
-    const { version: ifVersion } = (await (await fetch(url, { headers })).json()) as { version: number }
-    const response = await fetch(url, {
-      method: 'PUT',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body: JSON.stringify({ rules, ifVersion }),
-    })
-    return response.ok
+/**
+ * The own rules of a topic or queue from now on. Asked until it is answered: while the server is down nothing is.
+ * @param resource as in `topics/name`
+ */
+export async function putRules(server: TestServer, resource: string, rules: readonly string[]): Promise<void> {
+  for (let tries = 0; tries < PATIENCE; tries++) {
+    const done = await tryPutRules(server, resource, rules.join('\n')).catch(() => false)
+    if (done) return
+    await pause(AGAIN_MS)
   }
+  throw new Error(`the rules of ${resource} could not be changed`)
+}
+
+async function tryPutRules(server: TestServer, resource: string, rules: string): Promise<boolean> {
+  const url = `${server.url}/v1/admin/access/${resource}`
+  const headers = { authorization: `Bearer ${await tokenOf(ADMIN)}` }
+  const { version: ifVersion } = (await (await fetch(url, { headers })).json()) as { version: number }
+  const response = await fetch(url, {
+    method: 'PUT',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ rules, ifVersion }),
+  })
+  return response.ok
 }

@@ -21,6 +21,8 @@ export interface TestServer {
   readonly url: string
   readonly port: number
   readonly dataDir: string
+  /** What its process was given beside its settings. */
+  readonly env: Readonly<Record<string, string>>
   /** Of workerd as it runs now. */
   readonly pid: number
   stderr(): string
@@ -36,17 +38,21 @@ export interface TestServer {
 
 export async function runServer(
   vars: Record<string, string> = {},
-  dataDir: string = mkdtempSync(join(tmpdir(), 'messkit-server-')),
+  {
+    dataDir = mkdtempSync(join(tmpdir(), 'messkit-server-')),
+    env = {},
+  }: { readonly dataDir?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<TestServer> {
   const bundle = await bundleWorker()
   const start = (more: Record<string, string>, port = 0) =>
-    startServer({ dataDir, bundle, port, vars: { TOKEN_SECRET: SECRET, POLICY: OPEN_TO_ALL, ...vars, ...more } })
+    startServer({ dataDir, bundle, port, env, vars: { TOKEN_SECRET: SECRET, POLICY: OPEN_TO_ALL, ...vars, ...more } })
   let running = await start({})
   const { url, port } = running
   return {
     url,
     port,
     dataDir,
+    env,
     get pid() {
       return running.pid
     },

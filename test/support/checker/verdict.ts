@@ -1,4 +1,3 @@
-import type { HistoryEvent } from './history.ts'
 import { INVARIANTS, type Invariant } from './invariants.ts'
 
 /** So many examples of each violation are kept; all are counted. */
@@ -15,7 +14,8 @@ export class Verdict {
   /** Of them, those in which fewer than half of the publishes were acked: they show nothing. */
   invalid = 0
   readonly violations = new Map<Invariant, Violation>()
-  readonly counts = new Map<HistoryEvent['e'], number>()
+  /** Events by their kind. */
+  readonly counts = new Map<string, number>()
   /** How often each invariant was put to the test: one that never was has shown nothing. */
   readonly checked = new Map<Invariant, number>()
   readonly faults = new Map<string, number>()
