@@ -1146,6 +1146,17 @@ export function queueSuite(name: string, stores: QueueStores): void {
         },
       )
 
+      promise('that are on their way to a worker while it says what it holds stay its own', async (stage) => {
+        const [first, second, job] = await two(stage)
+
+        // As if it had said so before the job arrived.
+        await first.work(2, { holding: [] })
+
+        expect(await second.counts()).toMatchObject({ active: 1 })
+        expect(second.taken).toEqual([])
+        expect(await first.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [] })
+      })
+
       promise('are given again to a worker that comes back with empty hands', async (stage) => {
         const [first, second] = await two(stage)
         await second.work(0)

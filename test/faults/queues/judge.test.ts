@@ -73,6 +73,14 @@ describe('what users may see', () => {
       ended(30, 'b1'),
       ended(40, 'a1'),
     ],
+    'a job is given to somebody when the clock has been put back, long after it was enqueued': [
+      clock(50, -2_000),
+      life(51),
+      began(60, 'a1', 1),
+      began(170, 'b1', 2),
+      ended(180, 'b1'),
+      ended(190, 'a1'),
+    ],
     'a worker is not back in time by the clock of a home that woke when that was put back': [
       [9, { e: 'hired', worker: 'c', leaseMs: 60_000 }],
       began(10, 'c1', 1),

@@ -321,16 +321,23 @@ class Judge {
     })
   }
 
-  /** When its lease can have ended at the earliest, if it was given then. A link that is lost counts from some moment after that. */
-  #earliestEnd({ worker, said, endedAt }: Run, givenAt: number): number {
+  /**
+   * When its lease can have ended at the earliest, if it was given at some moment from then on: at once, or when the clock had been put
+   * back. A link that is lost counts from some moment after that.
+   */
+  #earliestEnd({ worker, said, beganAt, endedAt }: Run, freeAt: number): number {
     const { leaseMs, leftAt, deniedAt } = worker
     const passes = (ms: number, from: number): number => this.#time.reaches(this.#time.reading(from) + ms, from)
+    const between = (moments: readonly number[], to: number): number[] => [
+      freeAt,
+      ...moments.filter((at) => freeAt < at && at <= to),
+    ]
+    const overdueAt = between(this.#time.changes, beganAt).map((givenAt) => passes(leaseMs, givenAt))
     // A home that wakes takes workers for gone since then, by a clock that may have been put back.
-    const goneAt = [givenAt, ...this.#lives.filter((life) => life > givenAt)]
-    const overdueAt = Math.min(passes(leaseMs, givenAt), ...goneAt.map((at) => passes(LIMITS.workerGraceMs, at)))
+    const missedAt = between(this.#lives, Number.POSITIVE_INFINITY).map((at) => passes(LIMITS.workerGraceMs, at))
     // Who may not work any more is not heard, and comes back without it.
     const settledAt = (said && said !== 'ack') || deniedAt < NEVER ? endedAt : NEVER
-    return Math.max(givenAt, Math.min(overdueAt, settledAt, leftAt))
+    return Math.max(freeAt, Math.min(...overdueAt, ...missedAt, settledAt, leftAt))
   }
 
   /** A job that is given back counts as not taken. */

@@ -28,6 +28,11 @@ export class ServerTime {
     this.#stretches.push({ from, to: Number.POSITIVE_INFINITY, offsetMs, reached })
   }
 
+  /** When it was set, or the server began another life. */
+  get changes(): number[] {
+    return this.#stretches.slice(1).map(({ from }) => from)
+  }
+
   /** The least that it may have shown. */
   reading(at: number): number {
     return at + (this.#stretches.find(({ to }) => at < to) as Stretch).offsetMs

@@ -209,10 +209,22 @@ export class SimWorker extends Actor {
     })
   }
 
+  /** It wants to hold another number of jobs, and says so while others may be on their way to it. */
+  #turn(): void {
+    const { clock, random, swarm } = this.world
+    const { wire } = this
+    clock.in(random.next() * swarm.delayMs, () => {
+      if (this.wire !== wire || !this.connected || this.stopped) return
+      this.world.count('said again what it holds')
+      this.#work()
+    })
+  }
+
   protected override told({ method, params }: Frame): void {
     if (method === 'jobs') {
       const { token, jobs } = params as JobsParams
       for (const [id] of jobs) this.#begin({ id, token, outcome: undefined, abandoned: false })
+      if (this.world.chance(this.world.swarm.turning)) this.#turn()
     } else if (method === 'lost') for (const lease of (params as LostParams).leases) this.#lose(lease)
   }
 

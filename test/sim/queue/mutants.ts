@@ -30,6 +30,10 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'if (worker.goneAt + LIMITS.workerGraceMs > nowMs) continue',
     '',
   ]),
+  mutant('a job that goes back while it is on its way to its worker', 'queue.ts', [
+    '(worker.link === undefined || claim.link !== worker.link) &&',
+    '',
+  ]),
   mutant('a lease that ends for nobody', 'queue.ts', [
     'if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))',
     '',

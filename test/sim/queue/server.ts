@@ -173,7 +173,7 @@ export class QueueServer {
     if (method === 'work') {
       const { worker, holding } = params as QueueParams<'work'>
       wire.worker = worker
-      this.truth.holding(worker, holding)
+      this.truth.holding(worker, holding, wire)
     }
     if (method === 'claim') wire.claims.set(id as number, (params as QueueParams<'claim'>).worker)
     if (method === 'settle') wire.asked.set(id as number, { params: params as SettleParams, at: this.nowMs })
@@ -182,11 +182,11 @@ export class QueueServer {
 
   #send(wire: Wire, frame: Frame): void {
     const { id, method, params, result } = frame
-    if (method === 'jobs') this.#given((params as JobsParams).worker, params as JobsParams)
+    if (method === 'jobs') this.#given((params as JobsParams).worker, params as JobsParams, wire)
     const puller = typeof id === 'number' ? wire.claims.get(id) : undefined
     if (puller !== undefined && result) {
       wire.claims.delete(id as number)
-      this.#given(puller, result as ClaimResult)
+      this.#given(puller, result as ClaimResult, wire)
     }
     if (result && 'paused' in (result as object)) this.#compare(result as CountsResult)
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined
@@ -213,12 +213,12 @@ export class QueueServer {
       )
   }
 
-  #given(worker: string, { token = 0, untilMs = 0, jobs, ticks = [], messages }: ClaimResult): void {
+  #given(worker: string, { token = 0, untilMs = 0, jobs, ticks = [], messages }: ClaimResult, wire: Wire): void {
     const at = untilMs - this.#world.swarm.leaseMs
     for (const [i, [job]] of jobs.entries()) {
       const [, schedule] = ticks.find(([index]) => index === i) ?? []
       const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
-      this.truth.claimed(worker, job, { job: name, token, untilMs, at })
+      this.truth.claimed(worker, job, { job: name, token, untilMs, at, wire })
     }
   }
 

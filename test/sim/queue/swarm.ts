@@ -28,6 +28,8 @@ export interface QueueSwarm {
   readonly releasing: number
   readonly snoozing: number
   readonly extending: number
+  /** Says again what it holds, on the same link. */
+  readonly turning: number
   readonly silent: number
   /** Of workers, who ask for jobs and are not pushed to. */
   readonly pulling: number
@@ -109,6 +111,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     releasing: share(0.3, 0.3),
     snoozing: share(0.3, 0.2),
     extending: share(0.3, 0.5),
+    turning: share(0.3, 0.5),
     silent: share(0.3, 0.2),
     pulling: share(0.4, 1),
     lostAlarms: share(0.3, 0.7),

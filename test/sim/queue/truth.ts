@@ -9,6 +9,8 @@ interface Live {
   readonly token: number
   readonly worker: string
   untilMs: number
+  /** On which it was given, if the home remembers that. */
+  wire: object | undefined
 }
 
 interface GroupedJob {
@@ -38,6 +40,7 @@ export class Truth {
 
   /** The home has lost its memory. */
   woken(): void {
+    for (const live of this.#live.values()) live.wire = undefined
     for (const lease of this.#released) this.#forgotten.add(lease)
     this.#released.clear()
   }
@@ -108,8 +111,12 @@ export class Truth {
     this.#ended.add(live)
   }
 
-  claimed(worker: string, id: number, lease: { job: string; token: number; untilMs: number; at: number }): void {
-    const { job, token, untilMs } = lease
+  claimed(
+    worker: string,
+    id: number,
+    lease: { job: string; token: number; untilMs: number; at: number; wire: object },
+  ): void {
+    const { job, token, untilMs, wire } = lease
     const at = this.#time(lease.at)
     this.enqueued(job)
     this.#nameOf.set(id, job)
@@ -118,16 +125,16 @@ export class Truth {
       this.#world.record({ e: 'settled', job, token: before.token, at, as: 'back', accepted: true })
     const deadline = at + untilMs - lease.at
     this.#world.record({ e: 'claimed', job, token, at, deadline, ...this.#groupFacts(job, id) })
-    this.#live.set(job, { job, group: this.#groups.get(job)?.group.name, token, worker, untilMs })
+    this.#live.set(job, { job, group: this.#groups.get(job)?.group.name, token, worker, untilMs, wire })
   }
 
-  /** A worker says what it holds: everything else of it goes back. */
-  holding(worker: string, holding: readonly Lease[] | undefined): void {
+  /** A worker says what it holds: everything else of it goes back, but for what may be on its way to it. */
+  holding(worker: string, holding: readonly Lease[] | undefined, wire: object): void {
     this.#absentSince.delete(worker)
     if (!holding) return
     const held = new Set(holding.map(([id, token]) => `${this.#nameOf.get(id)} ${token}`))
     for (const live of this.#live.values())
-      if (live.worker === worker && !held.has(`${live.job} ${live.token}`)) this.#mayEnd(live)
+      if (live.worker === worker && live.wire !== wire && !held.has(`${live.job} ${live.token}`)) this.#mayEnd(live)
   }
 
   absent(worker: string, nowMs: number): void {

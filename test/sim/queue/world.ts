@@ -31,6 +31,7 @@ export const QUEUE_KINDS = [
   'accepted done',
   'accepted back',
   'told that a lease was lost',
+  'said again what it holds',
   'paused',
   'limited',
   'redriven',

@@ -60,6 +60,8 @@ export interface Claim {
   bytes: number
   /** Whether its worker may have heard of it. */
   pushed: boolean
+  /** On which link it was told, if this home remembers that. */
+  link: number | undefined
 }
 
 /** What one commit writes, and whom it gives jobs to. */
@@ -458,7 +460,16 @@ export class Jobs {
 
   claim(worker: string, leaseMs: number): Claim {
     const slot = this.#freeSlots.pop() ?? this.#slotCount++
-    const claim: Claim = { token: ++this.#token, slot, worker, leaseMs, held: new Map(), bytes: 0, pushed: false }
+    const claim: Claim = {
+      token: ++this.#token,
+      slot,
+      worker,
+      leaseMs,
+      held: new Map(),
+      bytes: 0,
+      pushed: false,
+      link: undefined,
+    }
     this.#claims.push(claim)
     this.#dirtyClaims.add(claim)
     return claim

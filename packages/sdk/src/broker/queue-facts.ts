@@ -149,7 +149,7 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
   const claims = new Map<number, Claim>()
   const held = new Map<number, Held>()
   for (const { token, slot, worker, leaseMs, jobs } of leases) {
-    const claim: Claim = { token, slot, worker, leaseMs, held: new Map(), bytes: 0, pushed: true }
+    const claim: Claim = { token, slot, worker, leaseMs, held: new Map(), bytes: 0, pushed: true, link: undefined }
     for (const [lane, due, id, turn, untilMs] of jobs) {
       const row = there.get(id)
       if (!row || row.lane !== lane || row.due !== due) continue

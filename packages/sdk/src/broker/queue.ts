@@ -522,6 +522,7 @@ export class Queue {
       return []
     }
     claim.pushed = true
+    claim.link = worker.link
     if (held.length === 0 && !pull) return []
     const facts = { token: claim.token, untilMs: held[0]?.untilMs ?? 0 }
     const jobs = held.map(({ job }) => pushed(job))
@@ -586,11 +587,18 @@ export class Queue {
     this.#pulls.add({ ...asked, key: pullKey(user, asked.name), link, capacity, holding: 0 })
   }
 
-  /** What it has never heard of, or has given up, goes back. @returns what it holds no more */
+  /**
+   * What it has never heard of, or has given up, goes back; but not what it was told on this link, which may be on its way still.
+   * @returns what it holds no more
+   */
   #reconcile(worker: Worker, holding: readonly Lease[]): Lease[] {
     const known = new Set(holding.map(([job, token]) => `${job} ${token}`))
     const gone = [...this.#jobs.held].filter(
-      ({ job, claim }) => claim.worker === worker.key && claim.pushed && !known.has(`${job.id} ${claim.token}`),
+      ({ job, claim }) =>
+        claim.worker === worker.key &&
+        claim.pushed &&
+        (worker.link === undefined || claim.link !== worker.link) &&
+        !known.has(`${job.id} ${claim.token}`),
     )
     for (const held of gone) this.#ended(held, () => this.#jobs.release(held))
     return holding.filter(([job, token]) => this.#jobs.find(job, token)?.claim.worker !== worker.key)
