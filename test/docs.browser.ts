@@ -1,8 +1,11 @@
 import { createMess } from '@messkit/sdk'
+import { createQueue } from '@messkit/sdk/queue'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
 type Example = typeof import('../docs/examples/tabs.ts')
 const [example] = Object.values(import.meta.glob<Example>('../docs/examples/tabs.ts', { eager: true })) as [Example]
+type Queues = typeof import('../docs/examples/queue-tabs.ts')
+const [queues] = Object.values(import.meta.glob<Queues>('../docs/examples/queue-tabs.ts', { eager: true })) as [Queues]
 
 test('the tabs of the guide share their tasks and keep them on disk', async () => {
   const other = createMess({ name: 'tasks' })
@@ -18,4 +21,19 @@ test('the tabs of the guide share their tasks and keep them on disk', async () =
   expect(durability).toBe('disk')
   await vi.waitFor(() => expect(seen).toEqual(['0 milk mine']))
   await vi.waitFor(() => expect(heard).toEqual(['milk']))
+})
+
+test('the tabs of the guide share a queue on disk, and each of its jobs is done in one of them', async () => {
+  const other = createMess({ name: 'photos' })
+  onTestFinished(async () => void (await other.close()))
+  const made: string[] = []
+  const here = queues.help(async (file) => void made.push(file))
+  const there = createQueue<{ file: string }>(other, 'thumbnails').work(({ data }) => made.push(data.file))
+
+  const durability = await queues.choose('cat.jpg')
+  await queues.choose('dog.jpg')
+
+  expect(durability).toBe('disk')
+  await vi.waitFor(() => expect([...made].sort()).toEqual(['cat.jpg', 'dog.jpg']))
+  await Promise.all([here.stop(), there.stop()])
 })

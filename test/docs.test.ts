@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, posix } from 'node:path'
-import { createMess } from '@messkit/sdk'
+import { createMess, type Mess } from '@messkit/sdk'
 import { decodeRequest } from '@messkit/sdk/protocol'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { pages, render } from '../scripts/docs.mjs'
@@ -45,7 +45,7 @@ describe('pages', () => {
 })
 
 describe('examples', () => {
-  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules'])(
+  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules', 'queues'])(
     '%s prints what it says',
     async (name) => {
       const printed = listen()
@@ -65,6 +65,25 @@ describe('examples', () => {
     await tour(createMess({ url: server.url, user: 'ana', token: () => makeToken() }), server)
 
     expect(printed()).toEqual(promised('sync'))
+  })
+
+  test('queues-server prints what it says, with a server that goes away and comes back', async () => {
+    const [, policy = ''] = /this policy -->\n```\n([^`]*)```/.exec(read('docs/guide/work-queues.md')) ?? []
+    const server = await runServer({ POLICY: policy })
+    const open = (user: string): Mess =>
+      createMess({ url: server.url, user, token: () => makeToken({ sub: user }), reconnect: { minMs: 20, maxMs: 100 } })
+    const page = open('ana')
+    const machine = open('resizer')
+    onTestFinished(async () => {
+      await Promise.all([page.close(), machine.close()])
+      await server.end()
+    })
+    const { tour } = (await example('queues-server')) as typeof import('../docs/examples/queues-server.ts')
+    const printed = listen()
+
+    await tour({ page, machine }, server)
+
+    expect(printed()).toEqual(promised('queues-server'))
   })
 
   test('admin prints what it says', async () => {
