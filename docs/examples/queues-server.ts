@@ -1,5 +1,5 @@
 import type { Mess } from '@messkit/sdk'
-import { createQueue, type Worker } from '@messkit/sdk/queue'
+import { createQueue, stopOnSignals, type Worker } from '@messkit/sdk/queue'
 
 interface Photo {
   readonly file: string
@@ -44,11 +44,11 @@ export async function makeReports(mess: Mess): Promise<Worker> {
 // #endregion
 
 // #region end
-export function endWith(mess: Mess): void {
-  process.once('SIGTERM', async () => {
-    await mess.close({ waitMs: 20_000 }) // takes no other job; what still runs after 20 s is given back
-    process.exit()
-  })
+/** SIGTERM and SIGINT stop, a second one gives back what runs; SIGTSTP makes quiet, and SIGCONT goes on. */
+export async function runUntilTold(mess: Mess, worker: Worker): Promise<void> {
+  stopOnSignals(worker, { waitMs: 20_000 }) // what still runs after 20 s is given back
+  await worker.done
+  await mess.close()
 }
 // #endregion
 
