@@ -18,7 +18,7 @@ export async function upload(mess: Mess, file: string): Promise<'disk' | 'memory
 // #endregion
 
 // #region machine
-/** In Node, in another tab, in a Web Worker: `mess` is a client of the same server, with a token that may `work`. */
+/** In Node, in another tab, in a Web Worker: `mess` is a client of the same server, whose user may `work`. */
 export function makeThumbnails(mess: Mess): Worker {
   const thumbnails = createQueue<Photo>(mess, 'thumbnails')
   return thumbnails.work(
