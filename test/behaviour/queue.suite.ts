@@ -470,6 +470,30 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.list('ready')).messages).toEqual(['a', 'd', 'e'])
       })
 
+      promise('in one frame do not hide from whom the newest job came', async (stage) => {
+        const client = await stage.connect()
+        const publisher = 'publisher_of_test'
+        await client.enqueue(['a'], replace)
+        await client.enqueueAs({ publisher, after: 0, first: 1, each: [null, replace] }, ['b', 'c'])
+        await stage.restart()
+
+        const [fate] = await (await stage.connect()).enqueueAs({ publisher, after: 2, first: 3 }, ['d'])
+
+        expect(fate).toMatchObject({ fate: 'stored', first: 3 })
+      })
+
+      promise('replace: more than one job that is not at hand, in one frame', async (stage) => {
+        const client = await stage.connect()
+        const keys = upTo(3).map((n) => ({ dedupe: { key: `${n}`, mode: 'replace' as const } }))
+        await client.enqueue(upTo(3), {}, keys)
+        await stage.hibernate()
+
+        const fates = await client.enqueue(['a', 'b', 'c'], {}, keys)
+
+        expect(fates.map(({ fate, offset }) => [fate, offset])).toEqual(upTo(3).map((id) => ['updated', id]))
+        expect((await client.list('ready')).messages).toEqual(['a', 'b', 'c'])
+      })
+
       promise('hold up what their publisher enqueues behind them, and nothing else', async (stage) => {
         const client = await stage.connect()
         const publisher = 'publisher_of_test'

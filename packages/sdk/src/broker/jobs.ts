@@ -239,7 +239,7 @@ export class Jobs {
         if (!fate) continue
         this.#stored(fates, by, { first: first + run, count: i - run, nowMs })
         run = i + 1
-        if ('fate' in fate) fates.push(fate)
+        if ('fate' in fate) this.#keyed(fates, by, fate, nowMs)
         else {
           refused = { index: i, fault: fate }
           end = i
@@ -301,6 +301,20 @@ export class Jobs {
     fates.push({ fate: 'stored', first, count, offset })
   }
 
+  /** A job was not stored as one of its own. */
+  #keyed(fates: Fate[], by: string, fate: Fate, nowMs: number): void {
+    const { first, offset = 0 } = fate
+    fates.push(fate)
+    if (fate.fate === 'updated') {
+      this.#publishers.record(by, { first, count: 1, offset, at: nowMs })
+      this.#changed.add(by)
+      this.#dropped.delete(by)
+      return
+    }
+    if (this.#dropped.size >= LIMITS.publishersPerTopic) this.#dropped.clear()
+    this.#dropped.set(by, first)
+  }
+
   /** Who sends one frame after the other could not know yet that what came before was dropped. */
   #afterDropped(by: string, after: number): number {
     const last = this.#publishers.get(by)?.last ?? 0
@@ -347,20 +361,16 @@ export class Jobs {
   /** @returns what became of a job whose key another one has; `undefined` where it was added */
   #addKeyed(kind: Kind, arrival: Arrival, found: Found): Fate | Fault | undefined {
     const { key, mode } = kind.options.dedupe as Dedupe
-    const { by, sequence, nowMs } = arrival
+    const { sequence, nowMs } = arrival
     const state = this.#keys.find(key, found)
     if (state === 'clash') return fault('bad_params', 'dedupe.key: another key is in its way; choose another one')
     if (state && mode === 'drop' && !isFree(state, nowMs)) {
-      if (this.#dropped.size >= LIMITS.publishersPerTopic) this.#dropped.clear()
-      this.#dropped.set(by, sequence)
       return { fate: 'redundant', first: sequence, count: 1, offset: state.id }
     }
     if (state && !isOver(state)) {
       const waiting = this.#known(state, found) as Job
       if (!this.#held.has(waiting.id)) {
         this.#replace(waiting, kind, arrival)
-        this.#publishers.record(by, { first: sequence, count: 1, offset: waiting.id, at: nowMs })
-        this.#changed.add(by)
         return { fate: 'updated', first: sequence, count: 1, offset: waiting.id }
       }
       // Its end must not end the key of the one that waits behind it.

@@ -84,6 +84,7 @@ interface Shown {
   readonly who?: ReadonlyMap<number, { readonly worker: string; readonly untilMs: number }>
 }
 
+const MOST_ROUNDS = 8
 const NEVER = Number.POSITIVE_INFINITY
 const lanePage = () => ({ maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes })
 
@@ -406,15 +407,16 @@ export class Queue {
     return []
   }
 
-  /** Keys first; jobs that are to be replaced and are not at hand come with the next answer. */
-  #lookUp(by: string, request: EnqueueRequest, keys: readonly Place[], jobs: readonly Place[]): void {
+  /** Keys first; jobs that are to be replaced and are not at hand come with the next answer, or the one after if they have moved. */
+  #lookUp(by: string, request: EnqueueRequest, keys: readonly Place[], jobs: readonly Place[], round = 1): void {
+    if (round > MOST_ROUNDS) throw new Error('a key names a place where its job is not')
     this.#questions.push({
       query: { what: 'get', places: [...keys, ...jobs] },
       use: (rows, _, nowMs) => {
         const found = new Found(rows)
         const missing = this.#jobs.unread(request, found)
         if (missing.length === 0) return this.#found(by, found, nowMs)
-        this.#lookUp(by, request, keys, missing)
+        this.#lookUp(by, request, keys, [...jobs, ...missing], round + 1)
         return []
       },
     })
@@ -723,22 +725,17 @@ export class Queue {
     if (outcomes.watchedBy(link).length + ids.length > LIMITS.watchesPerLink)
       return answerError(link, id, busy('more jobs than watchesPerLink are watched', 1_000))
     if (from.pages.exhausted(nowMs)) return answerError(link, id, PAGES)
-    const found = new Map<number, JobRow>()
-    const missing = (): number[] => ids.filter((job) => !outcomes.get(job) && !this.#jobs.at(job) && !found.has(job))
-    const told = (): QueueEffect[] => this.#watched(link, from, id, ids, found)
-    const unknown = missing()
-    if (unknown.length === 0) return told()
-    const places = unknown.flatMap((job) => this.#jobs.placesOf(job, nowMs))
+    const told = (rows: readonly JobRow[] = []): QueueEffect[] =>
+      this.#watched(link, from, id, ids, new Map(rows.map((row) => [row.id, row])))
+    const unknown = (rows: readonly JobRow[] = []): boolean =>
+      ids.some((job) => !outcomes.get(job) && !this.#jobs.at(job) && !rows.some((row) => row.id === job))
+    if (!unknown()) return told()
+    const places = ids.flatMap((job) => this.#jobs.placesOf(job, nowMs))
     return this.#later(link, id, { what: 'get', places }, (rows) => {
-      for (const row of rows) found.set(row.id, row)
-      const still = missing()
-      if (still.length === 0) return told()
-      // All that waits for a time is read through.
+      if (!unknown(rows)) return told(rows)
+      // All that waits for a time is read through, and every job is asked for anew: one that was known may not be by then.
       from.pages.spend(LIMITS.pageBytes)
-      return this.#later(link, id, { what: 'find', ids: still }, (others) => {
-        for (const row of others) found.set(row.id, row)
-        return told()
-      })
+      return this.#later(link, id, { what: 'find', ids }, told)
     })
   }
 
