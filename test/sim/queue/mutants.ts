@@ -46,7 +46,7 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'marks: marksOf(this.#publishers, this.#changed)',
     'marks: marksOf(this.#publishers, [])',
   ]),
-  mutant('a retry that is dropped', 'jobs.ts', ['if (job.lane < CLAIMABLE) this.#queue(job)', '']),
+  mutant('a retry that is dropped', 'jobs.ts', ['if (job.lane >= CLAIMABLE) return\n    this.#queue(job)', '']),
   mutant('a group of which any number is held', 'groups.ts', ['group.held++\n', '']),
   mutant('a group that goes on while one of it is tried again', 'jobs.ts', [
     'if (isStrict(job)) this.#waitInPlace(job, untilMs)',
