@@ -45,7 +45,7 @@ describe('pages', () => {
 })
 
 describe('examples', () => {
-  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules', 'queues'])(
+  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules', 'queues', 'queue-results'])(
     '%s prints what it says',
     async (name) => {
       const printed = listen()
