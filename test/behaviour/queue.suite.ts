@@ -1359,6 +1359,26 @@ export function queueSuite(name: string, stores: QueueStores): void {
       const as = (...rights: (keyof typeof RIGHTS)[]) => ({
         identity: { ...ANA, rights: rights.reduce((mask, right) => mask | RIGHTS[right], 0) },
       })
+
+      promise(
+        'to enqueue that are gone hide no repeat: told that it is refused, it would be enqueued again',
+        async (stage) => {
+          const frame = { publisher: 'publisher_of_ana', after: 0, first: 1 }
+          await (await stage.connect()).enqueueAs(frame, ['a', 'b'])
+
+          const client = await stage.connect(as('view'))
+
+          const [repeat, refused] = await client.enqueueAs(frame, ['a', 'b', 'c'])
+          expect([repeat, refused]).toMatchObject([
+            { fate: 'duplicate', first: 1, count: 2, offset: 1 },
+            { fate: 'refused', first: 3, count: 1, code: 'forbidden' },
+          ])
+          await expect(client.enqueueAs({ ...frame, after: 2, first: 3 }, ['c'])).rejects.toMatchObject({
+            code: 'forbidden',
+          })
+          expect(await client.counts()).toMatchObject({ ready: 2 })
+        },
+      )
       const refused = { code: 'forbidden' }
 
       promise('each method asks for its own', async (stage) => {

@@ -202,6 +202,12 @@ export class Jobs {
 
   // ---- taking in
 
+  /** For who may not enqueue any more. What is there was enqueued while they might: told that it is refused, they would enqueue it again. */
+  turnAway(user: string, { params, lines }: EnqueueRequest, reason: Fault): Fate[] | Fault {
+    const { publisher, after, first } = params
+    return this.#publishers.turnAway(Publishers.key(user, publisher), { after, first, count: lines.count }, reason)
+  }
+
   /**
    * The fates of a frame's jobs, once the next commit is durable, or why none of them can be taken.
    * @param found what the store knows of the keys in it: all that {@link unread} asked for

@@ -141,14 +141,7 @@ export class Journal {
   turnAway(user: string, { params, lines }: PublishRequest, reason: Fault): Fate[] | Fault {
     const { publisher, after, first } = params
     const key = Publishers.key(user, publisher)
-    const verdict = this.#publishers.check(key, { after, first, count: lines.count })
-    if ('code' in verdict) return verdict
-    const { repeats } = verdict
-    if (repeats === 0) return reason
-    const fates = this.#publishers.repeats(key, first, repeats)
-    const refused = lines.count - repeats
-    if (refused > 0) fates.push({ fate: 'refused', first: first + repeats, count: refused, ...reason })
-    return fates
+    return this.#publishers.turnAway(key, { after, first, count: lines.count }, reason)
   }
 
   /** Everything taken in since the last seal as one commit. */

@@ -66,6 +66,21 @@ export class Publishers {
     this.#forgetSpans(mark, LIMITS.publisherWindow)
   }
 
+  /** Nothing new is taken of theirs, and repeats are told as such. */
+  turnAway(
+    key: string,
+    { after, first, count }: { after: number; first: number; count: number },
+    reason: Fault,
+  ): Fate[] | Fault {
+    const verdict = this.check(key, { after, first, count })
+    if ('code' in verdict) return verdict
+    const { repeats } = verdict
+    if (repeats === 0) return reason
+    const fates = this.repeats(key, first, repeats)
+    if (count > repeats) fates.push({ fate: 'refused', first: first + repeats, count: count - repeats, ...reason })
+    return fates
+  }
+
   /** The fates of repeats: where they are stored, as far as that is remembered. */
   repeats(key: string, first: number, count: number): Fate[] {
     const fates: Fate[] = []

@@ -344,7 +344,7 @@ export class Queue {
   #enqueue(link: number, from: Link, request: EnqueueRequest, nowMs: number): QueueEffect[] {
     const { params, lines } = request
     const may = authorize(from.identity, 'enqueue')
-    if ('code' in may) return answerError(link, request.id, may)
+    if ('code' in may) return this.#turnAway(link, from, request, may)
     if (this.#full(lines.bytes)) return answerError(link, request.id, FULL)
     if (isKeyed(params)) return this.#wait(link, from, request)
     if (this.#waiting.size > 0 && this.#waiting.has(Publishers.key(from.identity.key, params.publisher)))
@@ -352,9 +352,16 @@ export class Queue {
     return this.#accept(link, from, request, nowMs)
   }
 
-  #accept(link: number, { identity }: Link, request: EnqueueRequest, nowMs: number, found?: Found): QueueEffect[] {
+  #turnAway(link: number, { identity }: Link, request: EnqueueRequest, reason: Fault): QueueEffect[] {
+    const fates = this.#jobs.turnAway(identity.key, request, reason)
+    if ('code' in fates) return answerError(link, request.id, fates)
+    return this.#reply(link, request.id, { epoch: this.#epoch, fates })
+  }
+
+  #accept(link: number, from: Link, request: EnqueueRequest, nowMs: number, found?: Found): QueueEffect[] {
+    const { identity } = from
     const may = authorize(identity, 'enqueue')
-    if ('code' in may) return answerError(link, request.id, may)
+    if ('code' in may) return this.#turnAway(link, from, request, may)
     const { rate } = identity.limits ?? {}
     const fates = this.#jobs.accept(
       may,
