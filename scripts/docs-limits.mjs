@@ -107,6 +107,11 @@ const GROUPS = [
     title: 'Queues',
     limits: {
       workerJobs: { over: '`bad_params`' },
+      workerHostChars: { what: 'What a worker says of the machine that it runs on.', over: '`bad_params`' },
+      goneWorkers: {
+        what: 'Workers that are gone and hold nothing, and are still shown.',
+        over: 'the one that went first is not',
+      },
       workersPerLink: { what: 'Workers that share one link.', over: '`too_many_workers`' },
       claimWaitMs: { over: '`bad_params`' },
       leasesPerQueue: { over: 'nothing is pushed until leases end' },

@@ -14,11 +14,25 @@ import { REQUESTS } from '../packages/sdk/src/protocol/frames/requests.ts'
 import * as scalars from '../packages/sdk/src/protocol/frames/scalars.ts'
 import * as schedules from '../packages/sdk/src/protocol/frames/schedules.ts'
 import * as subscribe from '../packages/sdk/src/protocol/frames/subscribe.ts'
+import * as workers from '../packages/sdk/src/protocol/frames/workers.ts'
 import { assertSame, docsOf, table } from './docs-source.mjs'
 
 const FOLDER = 'packages/sdk/src/protocol/frames'
 const FILES = {
-  ...{ authenticate, deliver, error: errors, goodbye, hello, history, publish, queue, scalars, schedules, subscribe },
+  ...{
+    authenticate,
+    deliver,
+    error: errors,
+    goodbye,
+    hello,
+    history,
+    publish,
+    queue,
+    scalars,
+    schedules,
+    subscribe,
+    workers,
+  },
 }
 
 // ---- the frames
@@ -53,7 +67,7 @@ const SAID = {
 }
 const REQUEST_ONLY = ['RequestId']
 
-const OF_QUEUES = new Set([...Object.values(queue), ...Object.values(schedules)])
+const OF_QUEUES = new Set([...Object.values(queue), ...Object.values(schedules), ...Object.values(workers)])
 const NAMES = new Map()
 const DOCS = new Map()
 for (const [file, module] of Object.entries(FILES)) {
@@ -93,7 +107,9 @@ const PROTOCOL_PAGE = 'protocol.md'
 /** The frames of queues, all that there are: what is no request of a client is pushed to it. */
 export function queueTables() {
   const methods = Object.keys(queue.QUEUE_REQUESTS).filter((method) => !Object.hasOwn(REQUESTS, method))
-  const named = [...Object.entries(queue), ...Object.entries(schedules)].filter(([, { kind }]) => kind === 'schema')
+  const named = [...Object.entries(queue), ...Object.entries(schedules), ...Object.entries(workers)].filter(
+    ([, { kind }]) => kind === 'schema',
+  )
   const exported = new Map(named)
   const asked = Object.values(queue.QUEUE_REQUESTS)
   const pushed = named

@@ -7,6 +7,7 @@ import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.t
 import { groupsSuite } from './queue-groups.suite.ts'
 import { manageSuite } from './queue-manage.suite.ts'
 import { ANA, QueueStage } from './queue-stage.ts'
+import { workersSuite } from './queue-workers.suite.ts'
 import { schedulePromises } from './schedules.suite.ts'
 
 const TIMEOUT_MS = 30_000
@@ -1354,6 +1355,7 @@ export function queueSuite(name: string, stores: QueueStores): void {
 
     groupsSuite(promise)
     manageSuite(promise)
+    workersSuite(promise)
 
     describe('rights', () => {
       const as = (...rights: (keyof typeof RIGHTS)[]) => ({

@@ -248,6 +248,22 @@ test('a kick ends what waits', async () => {
   expect((await waiting).body.error.code).toBe('kicked')
 })
 
+test('those who hold jobs can be looked at', async () => {
+  await enqueue('a')
+  await call('POST claim', { worker: 'worker-one' })
+
+  expect((await call('GET workers?limit=10')).body).toMatchObject({
+    workers: [
+      {
+        worker: 'worker-one',
+        about: { kind: 'http' },
+        holding: 1,
+        jobs: [[1, expect.any(Number), expect.any(Number)]],
+      },
+    ],
+  })
+})
+
 // ---- refusals
 
 const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
@@ -259,6 +275,7 @@ const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
   'POST release': { leases: [[1, 1]] },
   'POST snooze': { leases: [[1, 1]], ms: 1 },
   'GET counts': undefined,
+  'GET workers': undefined,
   'GET jobs': undefined,
   'POST redrive': {},
   'POST cancel': { ids: [1] },

@@ -103,6 +103,33 @@ describe('a queue', () => {
     expect(await queue.enqueue('e').then(() => queue.counts())).toMatchObject({ ready: 1 })
   })
 
+  it('says who works on it, and on what', async () => {
+    const { queue } = open()
+    const { take, reaches } = collector()
+    const end = Promise.withResolvers<void>()
+    const job = await queue.enqueue('a')
+    const worker = queue.work(
+      (one) => {
+        take(one)
+        return end.promise
+      },
+      { concurrency: 3, leaseMs: 60_000 },
+    )
+    await reaches(1)
+
+    const [one, ...others] = await queue.workers()
+    worker.quiet()
+    const [quiet] = await queue.workers()
+    end.resolve()
+    await worker.stop()
+
+    expect(one).toMatchObject({ kind: 'node', pid: process.pid, quiet: false, goneSince: undefined, holding: 1 })
+    expect(one?.jobs.map(({ id, since, until }) => [id, Number(until) - Number(since)])).toEqual([[job.id, 60_000]])
+    expect(quiet).toMatchObject({ name: one?.name, capacity: 0, quiet: true })
+    expect(others).toEqual([])
+    expect(await queue.workers()).toEqual([])
+  })
+
   it('is the same for every handle of its name in a client, and another one in another client', async () => {
     const { mess, queue } = open()
     await queue.enqueue('a')

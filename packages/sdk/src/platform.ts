@@ -213,21 +213,28 @@ export function onAttention(hiddenMs: number, tell: (attention: Attention) => vo
   }
 }
 
-/** What the part of Node's `process` that is used here looks like. */
+/** The part of Node's `process` that is used here. */
 interface NodeProcess {
-  on(signal: string, told: () => void): void
-  off(signal: string, told: () => void): void
+  readonly pid: number
+  on(signal: string, told: (signal: string) => void): void
+  off(signal: string, told: (signal: string) => void): void
+  getBuiltinModule(name: 'os'): { hostname(): string }
+}
+
+/** Where this runs, as far as it can tell. A page knows nothing of its machine. */
+export function whereabouts(): { kind: 'node' | 'browser' | 'worker'; host?: string; pid?: number } {
+  const { process } = globalThis as { process?: Partial<NodeProcess> }
+  if (!process?.getBuiltinModule) return { kind: hasPage() ? 'browser' : 'worker' }
+  return { kind: 'node', host: process.getBuiltinModule('os').hostname().slice(0, 64), pid: process.pid as number }
 }
 
 /** Tells of signals to this process, which then do nothing else here; nothing where there are none. @returns what ends that */
-export function onSignals(signals: Readonly<Record<string, () => void>>): () => void {
-  const { process } = globalThis as { process?: Partial<NodeProcess> }
+export function onSignals(signals: readonly string[], told: (signal: string) => void): () => void {
   // Bundlers put something there that only looks like one.
-  if (!process?.on || !process.off) return () => {}
-  const { on, off } = process as NodeProcess
-  for (const [signal, told] of Object.entries(signals)) on.call(process, signal, told)
+  const { process } = globalThis as { process?: Partial<NodeProcess> }
+  for (const signal of signals) process?.on?.(signal, told)
   return () => {
-    for (const [signal, told] of Object.entries(signals)) off.call(process, signal, told)
+    for (const signal of signals) process?.off?.(signal, told)
   }
 }
 

@@ -18,6 +18,7 @@ export {
   type QueueLimits,
   type QueueOptions,
   queueNames,
+  type WorkerView,
   work,
 } from './client/queue.ts'
 export type { Schedule, ScheduleOptions, Schedules, TickOptions } from './client/schedules.ts'

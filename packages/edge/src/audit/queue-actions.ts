@@ -14,6 +14,7 @@ const ACTIONS: Readonly<Record<QueueMethod, readonly Action[]>> = {
   watch: ['enqueue'],
   unwatch: [],
   counts: ['view'],
+  workers: ['view'],
   list: ['view', 'peek'],
   redrive: ['change'],
   cancel: ['change'],

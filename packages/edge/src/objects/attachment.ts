@@ -26,7 +26,10 @@ const SUBSCRIPTION_CHARS = JSON.stringify({
   at: Number.MAX_SAFE_INTEGER,
 }).length
 const WORKER = { name: 'x'.repeat(LIMITS.publisherChars), capacity: LIMITS.workerJobs, leaseMs: LIMITS.leaseMs }
-const WORKER_CHARS = JSON.stringify(WORKER).length
+const WORKER_CHARS = JSON.stringify({ ...WORKER, since: Number.MAX_SAFE_INTEGER, quiet: true }).length
+const ABOUT_CHARS = plain({
+  about: { kind: 'browser', host: '\u00e9'.repeat(LIMITS.workerHostChars), pid: 2 ** 32 },
+}).length
 const PULL_CHARS = JSON.stringify({ ...WORKER, id: Number.MAX_SAFE_INTEGER }).length
 /** Numbers of jobs that are watched. */
 const WATCH_CHARS = String(Number.MAX_SAFE_INTEGER).length
@@ -34,7 +37,8 @@ const REST_CHARS =
   1_024 +
   Math.max(
     LIMITS.subscriptionsPerLink * (SUBSCRIPTION_CHARS + 1),
-    LIMITS.workersPerLink * (WORKER_CHARS + 1) +
+    ABOUT_CHARS +
+      LIMITS.workersPerLink * (WORKER_CHARS + 1) +
       LIMITS.readsPerLink * (PULL_CHARS + 1) +
       LIMITS.keptWatches * (WATCH_CHARS + 1),
   )

@@ -81,6 +81,10 @@ export const QUEUE_CALLS: Readonly<Record<string, Call>> = {
   'POST release': settle({}, (release) => ({ release })),
   'POST snooze': settle({ ms: v.unknown() }, (leases, how) => ({ snooze: each(leases, how) })),
   'GET counts': call(Nothing, () => ({ method: 'counts', params: {} })),
+  'GET workers': call(
+    v.strictObject({ limit: v.optional(v.pipe(v.string(), v.digits(), v.transform(Number))), after: passedOn }),
+    (params) => ({ method: 'workers', params }),
+  ),
   'GET jobs': call(
     v.strictObject({
       state: v.unknown(),

@@ -44,6 +44,8 @@ export interface Held {
   /** What its handler has said, in memory alone: JSON text, and the last lines. */
   progress?: string
   log?: readonly string[]
+  /** Since when; not known of one that was given before the home was started. */
+  readonly sinceMs?: number
 }
 
 /**
@@ -516,7 +518,7 @@ export class Jobs {
     this.#heldRows.add(job.lane, 1)
     const { rate } = this.#limits
     if (rate) this.#rates.spend(ALL, rate, { count: 1, nowMs })
-    const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs }
+    const held: Held = { job, claim, untilMs: nowMs + claim.leaseMs, sinceMs: nowMs }
     claim.held.set(job.id, held)
     this.#held.set(job.id, held)
     claim.bytes += job.body.length

@@ -1,3 +1,4 @@
+import type { About } from '../protocol/frames/workers.ts'
 import type { QueueRequest } from '../protocol/queue-requests.ts'
 import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, PageBounds, Place, QueueCommit } from '../store/queue-store.ts'
@@ -35,6 +36,8 @@ export interface QueueLinkState {
   readonly pulls?: readonly PullState[]
   /** Jobs that it waits to hear of, the newest `keptWatches`. */
   readonly watching?: readonly number[]
+  /** What its workers say of themselves. */
+  readonly about?: About
 }
 
 export interface PullState {
@@ -48,4 +51,7 @@ export interface WorkerState {
   readonly name: string
   readonly capacity: number
   readonly leaseMs: number
+  /** Left out by a home from before it was kept. */
+  readonly since?: number
+  readonly quiet?: boolean
 }

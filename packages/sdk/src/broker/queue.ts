@@ -3,6 +3,7 @@ import { encodeNotification } from '../protocol/codec.ts'
 import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
 import type { CountsResult, JobFacts, Lease, QueueParams, WatchedJob } from '../protocol/frames/queue.ts'
+import type { About } from '../protocol/frames/workers.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { encodeClaimed, encodeJobs, encodeList, NOTHING } from '../protocol/queue-answers.ts'
 import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts'
@@ -25,6 +26,7 @@ import type { Recovered } from './queue-facts.ts'
 import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
 import { type Allowed, authorize } from './rights.ts'
+import { Gone, hasEnded, type Known, pageOfWorkers } from './roster.ts'
 import { callSchedules, type ScheduleCall } from './schedule-calls.ts'
 import { isTick, tickOf } from './schedules.ts'
 
@@ -46,18 +48,13 @@ interface Link {
   readonly pages: Allowance
   /** What its handlers report is written nowhere, so it is bounded here. */
   readonly reports: Allowance
+  /** What its workers say of themselves. */
+  about: About | undefined
 }
 
 /** Somebody who takes jobs. It outlives its link for a while. */
-interface Worker {
-  readonly key: string
-  readonly name: string
-  link: number | undefined
-  capacity: number
+interface Worker extends Known {
   leaseMs: number
-  holding: number
-  /** Since when it has no link. */
-  goneAt: number
 }
 
 interface Answer {
@@ -99,6 +96,7 @@ export class Queue {
   readonly #jobs: Jobs
   readonly #links = new Map<number, Link>()
   readonly #workers = new Map<string, Worker>()
+  readonly #gone = new Gone<Worker>()
   readonly #pulls = new Pulls()
   readonly #questions: Question[] = []
   readonly #readers = new Map<number, Question['use']>()
@@ -192,18 +190,20 @@ export class Queue {
 
   #opened(
     link: number,
-    { identity, greeted, workers, pulls = [], watching = [] }: QueueLinkState,
+    { identity, greeted, workers, pulls = [], watching = [], about }: QueueLinkState,
     nowMs: number,
   ): QueueEffect[] {
     const pages = new Allowance(LIMITS.historyBytes, LIMITS.historyBytesPerSecond)
     const reports = new Allowance(LIMITS.reportBytes, LIMITS.reportBytesPerSecond)
-    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages, reports })
+    this.#links.set(link, { identity, greeted, faultCount: 0, readCount: 0, pages, reports, about })
     this.#expiresAt = Math.min(this.#expiresAt, identity.expiresAt ?? NEVER)
     if (expired(identity, nowMs)) return this.#expel(link, null, fault('token_expired'), nowMs)
     if (workers.length + pulls.length > 0 && 'code' in authorize(identity, 'work'))
       return this.#expel(link, null, fault('access_changed'), nowMs)
-    for (const { name, capacity, leaseMs } of workers)
-      Object.assign(this.#worker(identity, name, nowMs), { link, capacity, leaseMs })
+    for (const { name, capacity, leaseMs, quiet = false, since = nowMs } of workers) {
+      const worker = this.#worker(identity, name, nowMs)
+      Object.assign(worker, { link, capacity, leaseMs, quiet, about, sinceMs: Math.min(worker.sinceMs, since) })
+    }
     for (const { id, name, count, leaseMs } of pulls)
       this.#pull(link, identity, { id, name, count, leaseMs, wait: true })
     if (watching.length === 0) return []
@@ -220,7 +220,10 @@ export class Queue {
     for (const worker of this.#workersOf(link)) {
       worker.link = undefined
       worker.goneAt = nowMs
-      if (worker.holding === 0) this.#workers.delete(worker.key)
+      if (worker.holding === 0) {
+        this.#workers.delete(worker.key)
+        if (!left) this.#gone.add(worker)
+      }
       // Nobody is waited for who will not come back, and nothing has happened to their jobs.
       else if (left) this.#reconcile(worker, [])
     }
@@ -233,11 +236,17 @@ export class Queue {
   #remember(link: number): QueueEffect[] {
     const known = this.#links.get(link)
     if (!known) return []
-    const workers = this.#workersOf(link).map(({ name, capacity, leaseMs }) => ({ name, capacity, leaseMs }))
+    const workers = this.#workersOf(link).map(({ name, capacity, leaseMs, quiet, sinceMs }) => {
+      return { name, capacity, leaseMs, since: sinceMs, ...(quiet && { quiet }) }
+    })
     const pulls = this.#pulls.stateOf(link)
     const watching = this.#jobs.outcomes.watchedBy(link).slice(-LIMITS.keptWatches)
-    const { identity, greeted } = known
-    const more = { ...(pulls.length > 0 && { pulls }), ...(watching.length > 0 && { watching }) }
+    const { identity, greeted, about } = known
+    const more = {
+      ...(pulls.length > 0 && { pulls }),
+      ...(watching.length > 0 && { watching }),
+      ...(about && { about }),
+    }
     return [{ name: 'remember', link, state: { identity, greeted, workers, ...more } }]
   }
 
@@ -285,6 +294,8 @@ export class Queue {
         return [...answer(link, id, {}), ...this.#remember(link)]
       case 'counts':
         return this.#counts(link, from, id, nowMs)
+      case 'workers':
+        return this.#who(link, from, id, frame.params, nowMs)
       case 'list':
         return this.#list(link, from, id, frame.params, nowMs)
       case 'redrive':
@@ -562,21 +573,23 @@ export class Queue {
 
   #work(
     link: number,
-    { identity }: Link,
+    from: Link,
     id: number,
-    { worker: name, capacity, leaseMs, holding }: QueueParams<'work'>,
+    { worker: name, capacity, leaseMs, holding, about = from.about, quiet = false }: QueueParams<'work'>,
     nowMs: number,
   ): QueueEffect[] {
+    const { identity } = from
     const may = authorize(identity, 'work')
     if ('code' in may) return answerError(link, id, may)
     const others = this.#workersOf(link).filter((one) => one.name !== name)
     if (others.length >= LIMITS.workersPerLink) {
-      const stopped = others.find(({ capacity, holding }) => capacity === 0 && holding === 0)
-      if (!stopped) return answerError(link, id, fault('too_many_workers'))
-      this.#workers.delete(stopped.key)
+      const ended = others.find(hasEnded)
+      if (!ended) return answerError(link, id, fault('too_many_workers'))
+      this.#workers.delete(ended.key)
     }
     const worker = this.#worker(identity, name, nowMs)
-    Object.assign(worker, { link, capacity, leaseMs })
+    from.about = about
+    Object.assign(worker, { link, capacity, leaseMs, about, quiet })
     const lost = holding ? this.#reconcile(worker, holding) : []
     return [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
   }
@@ -613,8 +626,8 @@ export class Queue {
     return holding.filter(([job, token]) => this.#jobs.find(job, token)?.claim.worker !== worker.key)
   }
 
-  #worker({ key }: Identity, name: string, nowMs: number): Worker {
-    return this.#known(`${key}.${name}`, name, nowMs)
+  #worker({ key, user }: Identity, name: string, nowMs: number): Worker {
+    return Object.assign(this.#known(`${key}.${name}`, name, nowMs), { user })
   }
 
   #holder({ worker }: Claim, nowMs: number): Worker {
@@ -624,7 +637,9 @@ export class Queue {
   #known(key: string, name: string, nowMs: number): Worker {
     const known = this.#workers.get(key)
     if (known) return known
-    const worker: Worker = { key, name, link: undefined, capacity: 0, leaseMs: 0, holding: 0, goneAt: nowMs }
+    const nowhere = { link: undefined, goneAt: nowMs, user: undefined, about: undefined }
+    const nothing = { capacity: 0, leaseMs: 0, holding: 0, quiet: false }
+    const worker: Worker = this.#gone.take(key, nowMs) ?? { key, name, sinceMs: nowMs, ...nowhere, ...nothing }
     this.#workers.set(key, worker)
     return worker
   }
@@ -801,6 +816,22 @@ export class Queue {
     const lanes = upTo(LANES.scheduled, CLAIMABLE).filter((lane) => jobs.waitingIn(lane, lane + 1) > 0)
     const query: QueueQuery = { what: 'count', nowMs, lanes, most: LIMITS.countedJobs }
     return this.#later(link, id, query, (_, counts) => answer(link, id, this.#countsOf(counts)))
+  }
+
+  #who(
+    link: number,
+    { identity, pages }: Link,
+    id: number,
+    asked: QueueParams<'workers'>,
+    nowMs: number,
+  ): QueueEffect[] {
+    const may = authorize(identity, 'view')
+    if ('code' in may) return answerError(link, id, may)
+    if (pages.exhausted(nowMs)) return answerError(link, id, PAGES)
+    const all = [...this.#workers.values(), ...this.#gone.all(nowMs)]
+    const text = encodeResult(id, pageOfWorkers(may, all, this.#jobs.held, asked))
+    pages.spend(text.length)
+    return [{ name: 'send', links: [link], text }]
   }
 
   #countsOf(counts: readonly LaneCount[]): CountsResult {

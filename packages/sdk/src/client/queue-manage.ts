@@ -1,5 +1,6 @@
 import type { BulkParams, BulkResult, JobFilter, ListResult } from '../protocol/frames/queue.ts'
-import type { BulkFilter, JobPage, JobPlace, JobSearch, JobState, JobView, PageOptions } from './queue.ts'
+import type { WorkersResult } from '../protocol/frames/workers.ts'
+import type { BulkFilter, JobPage, JobPlace, JobSearch, JobState, JobView, PageOptions, WorkerView } from './queue.ts'
 import type { QueueSide } from './queue-side.ts'
 
 /** Looking at jobs and doing something to many of them: loaded by whoever does it first. */
@@ -84,4 +85,27 @@ export async function bulk(side: QueueSide, action: Action, { state, ...what }: 
 export async function redrive(side: QueueSide, ids: readonly number[] | undefined): Promise<number> {
   if (!ids) return bulk(side, 'redrive')
   return (await side.answer<{ redriven: number }>('redrive', { ids })).redriven
+}
+
+export async function workersOf(side: QueueSide): Promise<WorkerView[]> {
+  const workers: WorkerView[] = []
+  let after: string | undefined
+  do {
+    const page = await side.answer<WorkersResult>('workers', after === undefined ? {} : { after })
+    for (const { worker, user, about, since, quiet = false, goneAt, jobs, ...facts } of page.workers)
+      workers.push({
+        name: worker,
+        user,
+        kind: about?.kind,
+        host: about?.host,
+        pid: about?.pid,
+        since: new Date(since),
+        quiet,
+        goneSince: goneAt === undefined ? undefined : new Date(goneAt),
+        jobs: jobs.map(([id, from, until]) => ({ id, since: new Date(from), until: new Date(until) })),
+        ...facts,
+      })
+    after = page.next
+  } while (after !== undefined)
+  return workers
 }

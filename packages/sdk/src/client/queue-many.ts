@@ -28,6 +28,7 @@ export interface ManyParts<T> {
   /** Tells of each queue that there is, at once or later. @returns what ends that */
   readonly watch: (found: (queue: string) => void) => () => void
   readonly begin: (queue: string, turns: Turns) => Working<T>
+  readonly signal: AbortSignal | undefined
 }
 
 interface Member<T> {
@@ -56,6 +57,12 @@ export class ManyQueues<T> implements Turns {
     this.#parts = parts
     for (const pattern of parts.patterns) if (!/[!*]/.test(pattern)) this.#add(pattern)
     this.#unwatch = parts.watch((queue) => this.#add(queue))
+    // It ends also where it has found no queue.
+    const { signal } = parts
+    const stop = (): void => void this.stop()
+    signal?.addEventListener('abort', stop)
+    void this.done.then(() => signal?.removeEventListener('abort', stop))
+    if (signal?.aborted) stop()
   }
 
   get running(): number {

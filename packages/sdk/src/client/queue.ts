@@ -114,6 +114,27 @@ export interface JobView {
   readonly state: JobState
 }
 
+/** Somebody who works on a queue. `kind`, `host` and `pid` are what it says of itself, which nobody checks. */
+export interface WorkerView {
+  readonly name: string
+  /** `undefined` of one that has not been heard of since the queue's home was started. */
+  readonly user: string | undefined
+  /** `http` is one without a link, which claims jobs over HTTP and is known while it holds some. */
+  readonly kind: 'node' | 'browser' | 'worker' | 'http' | undefined
+  readonly host: string | undefined
+  readonly pid: number | undefined
+  readonly since: Date
+  /** How many jobs it wants to hold at most, and how many it holds. */
+  readonly capacity: number
+  readonly holding: number
+  /** It takes no other job for now. */
+  readonly quiet: boolean
+  /** Since when its link is gone. */
+  readonly goneSince: Date | undefined
+  /** Up to 1,000 of those that it holds, and how long at most. */
+  readonly jobs: readonly { readonly id: number; readonly since: Date; readonly until: Date }[]
+}
+
 /** Where a job stands. `ready` includes those that wait for others of their group. */
 export type JobState = 'ready' | 'scheduled' | 'retrying' | 'active' | 'dead' | 'completed'
 
@@ -173,6 +194,8 @@ export interface Queue<I, O = I> {
   counts(): Promise<JobCounts>
   /** A job by its id. */
   job(id: number): JobHandle
+  /** Who works on it now, and on what: also those whose link is gone, until their jobs go to others. */
+  workers(): Promise<WorkerView[]>
   /**
    * One page of the jobs in a state, in their order. With something to look for a page is what one reading of the queue's home found (1,000
    * jobs, 768 KiB), so it may be empty, and go on.
@@ -290,6 +313,7 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     work: (handler, workOptions = {}) => new Working<O>(side, { handler, read }, workOptions),
     counts: () => side.answer('counts', {}),
     job: (id) => new Handle(side, id, false),
+    workers: async () => (await managing()).workersOf(side),
     list: async (state, page) => (await managing()).list(side, state, page),
     dead: async (page) => (await managing()).list(side, 'dead', page),
     search: async (what) => (await managing()).search(side, what),
@@ -344,6 +368,7 @@ export function work<T = unknown>(
       patterns: queues,
       concurrency: options.concurrency ?? 1,
       watch: (found) => names.watch(found),
+      signal: options.signal,
       begin: (queue, turns) =>
         new Working<T>(new QueueSide(mess, queue), { handler: (job) => handler(job, queue), read, turns }, options),
     })
@@ -353,15 +378,9 @@ export function work<T = unknown>(
   // What stops begins no other handler, from that moment on.
   const stop: Worker['stop'] = (how) => made?.stop(how) ?? many.then((loaded) => loaded.stop(how))
   const done = many.then((loaded) => loaded.done)
-  // It ends with its client and its signal also where it has found no queue.
+  // It ends with its client also where it has found no queue.
   new QueueSide(mess, '').track({ stop: (waitMs) => stop({ waitMs }), done })
-  const { signal } = options
-  const aborted = (): void => void stop()
-  signal?.addEventListener('abort', aborted)
-  const forget = (): void => signal?.removeEventListener('abort', aborted)
-  done.then(forget, forget)
-  if (signal?.aborted) aborted()
-  const hush = (quiet: boolean): void => void (made ? made.hush(quiet) : many.then((loaded) => loaded.hush(quiet)))
+  const hush = (quiet: boolean): void => void many.then((loaded) => loaded.hush(quiet))
   return {
     get running() {
       return made?.running ?? 0
@@ -370,7 +389,7 @@ export function work<T = unknown>(
     quiet: () => hush(true),
     resume: () => hush(false),
     stop,
-    [Symbol.asyncDispose]: () => stop(),
+    [Symbol.asyncDispose]: stop,
   }
 }
 

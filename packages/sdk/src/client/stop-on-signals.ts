@@ -11,19 +11,13 @@ import type { Worker } from './worker.ts'
 export function stopOnSignals(workers: Worker | readonly Worker[], how: { readonly waitMs?: number } = {}): () => void {
   const all = [workers].flat() as readonly Worker[]
   let stopping = false
-  const stop = (): void => {
-    for (const worker of all) void worker.stop(stopping ? { waitMs: 0 } : how)
-    stopping = true
-  }
-  const end = onSignals({
-    SIGTERM: stop,
-    SIGINT: stop,
-    SIGTSTP: () => {
-      for (const worker of all) worker.quiet()
-    },
-    SIGCONT: () => {
-      for (const worker of all) worker.resume()
-    },
+  const end = onSignals(['SIGTERM', 'SIGINT', 'SIGTSTP', 'SIGCONT'], (signal) => {
+    if (signal === 'SIGTSTP') for (const worker of all) worker.quiet()
+    else if (signal === 'SIGCONT') for (const worker of all) worker.resume()
+    else {
+      for (const worker of all) void worker.stop(stopping ? { waitMs: 0 } : how)
+      stopping = true
+    }
   })
   void Promise.all(all.map(({ done }) => done)).then(end, end)
   return end

@@ -1,4 +1,4 @@
-import { Alarm, type Attention, elapsed, onAttention, randomName, soon } from '../platform.ts'
+import { Alarm, type Attention, elapsed, onAttention, randomName, soon, whereabouts } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
@@ -138,6 +138,7 @@ export class Working<T> implements Worker {
   readonly #ready: Task[] = []
   readonly #held = new Map<string, Task>()
   readonly #done = Promise.withResolvers<void>()
+  readonly done = this.#done.promise
   /** Says on each link what it wants to hold, and what it still does. */
   readonly #wish: Asking
   readonly #unlisten: () => void
@@ -185,9 +186,9 @@ export class Working<T> implements Worker {
     }
     this.#unlisten = onAttention(HIDDEN_MS, (attention) => this.#attend(attention))
     const stop = (): void => void this.stop()
-    side.track({ stop: (waitMs) => this.stop({ waitMs }), done: this.#done.promise })
+    side.track({ stop: (waitMs) => this.stop({ waitMs }), done: this.done })
     signal?.addEventListener('abort', stop)
-    this.#done.promise.then(() => signal?.removeEventListener('abort', stop))
+    this.done.then(() => signal?.removeEventListener('abort', stop))
     if (signal?.aborted) stop()
     else side.ask(this.#wish)
   }
@@ -199,10 +200,6 @@ export class Working<T> implements Worker {
   /** Jobs that are held and not begun. */
   get waiting(): number {
     return this.#ready.length
-  }
-
-  get done(): Promise<void> {
-    return this.#done.promise
   }
 
   quiet(): void {
@@ -237,10 +234,10 @@ export class Working<T> implements Worker {
     else if (waitMs !== undefined) {
       const alarm = new Alarm(() => this.#end())
       alarm.set(elapsed() + waitMs)
-      void this.#done.promise.then(() => alarm.clear())
+      void this.done.then(() => alarm.clear())
     }
     this.#rest()
-    return this.#done.promise
+    return this.done
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -267,7 +264,16 @@ export class Working<T> implements Worker {
   #wanted(): object {
     const held = [...this.#held.values()].flatMap(({ lease, lost }) => (lost ? [] : [lease]))
     const holding = [...held, ...this.#ending, ...[...this.#unanswered].flat()].slice(0, CLIENT_LIMITS.messagesPerFrame)
-    return { queue: this.#side.queue, worker: this.#name, capacity: this.#capacity, leaseMs: this.#leaseMs, holding }
+    return {
+      queue: this.#side.queue,
+      worker: this.#name,
+      capacity: this.#capacity,
+      leaseMs: this.#leaseMs,
+      holding,
+      about: whereabouts(),
+      // One that is stopping ends with 0.
+      quiet: !(this.#stopping || this.#capacity),
+    }
   }
 
   get #capacity(): number {

@@ -73,6 +73,10 @@ export const LIMITS = {
   heldBytes: 16 * 1024 * 1024,
   /** A worker that lost its connection keeps its jobs for so long. */
   workerGraceMs: 10_000,
+  /** The name of the machine that a worker runs on, as its client cuts it. */
+  workerHostChars: 64,
+  /** Workers that are gone and hold nothing, and are still shown. */
+  goneWorkers: 1_000,
   /** Leases of one job that may end without a word; with the next one it is taken for poison. */
   jobLosses: 3,
   /** A claim over HTTP waits so long for a job. */

@@ -31,6 +31,7 @@ import {
 } from './frames/queue.ts'
 import { Envelope, REQUESTS } from './frames/requests.ts'
 import { SubscribeResult, UnsubscribeResult } from './frames/subscribe.ts'
+import { WorkersResult } from './frames/workers.ts'
 import { PROTOCOL, WIRE_HISTORY } from './version.ts'
 
 const FRAMES = {
@@ -56,6 +57,7 @@ const FRAMES = {
       watch: WatchResult,
       unwatch: UnwatchResult,
       counts: CountsResult,
+      workers: WorkersResult,
       list: ListResult,
       redrive: RedriveResult,
       cancel: CancelResult,

@@ -3,7 +3,7 @@
  * {@link WIRE_HISTORY}, and raise `current` if an old peer would misread the new frame.
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
- * claim, settle, report, watch, unwatch, counts, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule,
+ * claim, settle, report, watch, unwatch, counts, workers, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule,
  * pauseSchedule, runSchedule; jobs, lost, ended, reported, forgot.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
@@ -13,7 +13,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: '6f242f2dac2d69aac9816041ea270bd580e72eb1a0362538671143a99146e456' },
+  { version: 1, at: '2026-11', hash: '350a001e4cb32fdc469775c89bbeaae7f2e34d1cd3b6b64e3c5cd2639108ab9e' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

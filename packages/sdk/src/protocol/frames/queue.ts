@@ -6,6 +6,7 @@ import { HelloParams } from './hello.ts'
 import { Fate } from './publish.ts'
 import { Count, Key, Positive, PublisherId, TopicName } from './scalars.ts'
 import { SCHEDULE_REQUESTS, Scheduled } from './schedules.ts'
+import { About, WorkersParams } from './workers.ts'
 
 /** The frames of queues. Batch-first: one frame carries many jobs, or what became of many. */
 
@@ -117,6 +118,9 @@ export const WorkParams = v.object({
   capacity: upTo(LIMITS.workerJobs),
   leaseMs: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LIMITS.leaseMs)),
   holding: v.optional(many(Lease)),
+  about: v.optional(About),
+  /** It wants none for now and goes on; without this 0 is how a worker ends. */
+  quiet: v.optional(v.boolean()),
 })
 /** `lost`: of those it holds, the ones that are not its any more. */
 export const WorkResult = v.object({ epoch: v.string(), lost: v.array(Lease) })
@@ -383,6 +387,7 @@ export const QUEUE_REQUESTS = {
   watch: WatchParams,
   unwatch: UnwatchParams,
   counts: CountsParams,
+  workers: WorkersParams,
   list: ListParams,
   redrive: RedriveParams,
   cancel: CancelParams,
