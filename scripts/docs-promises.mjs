@@ -45,7 +45,17 @@ export function campaigns() {
     readable(verdict.invalid),
   ])
   if (rows.length === 0) return NOTHING
-  const head = ['campaign', 'command', 'date', 'histories', 'published, enqueued', 'delivered, run', 'faults', 'violations', 'invalid']
+  const head = [
+    'campaign',
+    'command',
+    'date',
+    'histories',
+    'published, enqueued',
+    'delivered, run',
+    'faults',
+    'violations',
+    'invalid',
+  ]
   return table(head, rows)
 }
 
