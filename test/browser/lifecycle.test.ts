@@ -27,9 +27,11 @@ test('a client that is made, used and closed, and made again in the same tick, l
     return { early, ack: ack.offset, seen, stored: await first.receipt.stored, role: second.mess.status.role }
   }, TOPIC)
 
-  expect(result).toEqual({
+  // Two clients at once: which of them opens the database first, and so is first in the log, is the browser's to say.
+  expect([0, 1]).toContain(result.ack)
+  expect({ ...result, ack: undefined, seen: result.seen.toSorted() }).toEqual({
     early: 'closed',
-    ack: 1,
+    ack: undefined,
     seen: ['first', 'second'],
     stored: { durability: 'disk' },
     role: 'leader',
