@@ -42,7 +42,7 @@ export const RULES = {
       error: 'not_found',
     }),
     noUpgrade: rule(
-      'A topic’s address without `Upgrade: websocket`, by another method than `GET`, of another WebSocket version than 13, without a key, or without the sub-protocol `messkit.1`',
+      'A topic’s or a queue’s address without `Upgrade: websocket`, by another method than `GET`, of another WebSocket version than 13, without a key, or without the sub-protocol `messkit.1`',
       { status: 426, error: 'upgrade_needed' },
     ),
     foreignOrigin: rule(

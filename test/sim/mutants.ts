@@ -163,7 +163,7 @@ export const MUTANTS: readonly Mutant[] = [
     'from.identity = identity\n',
     'from.identity = { ...identity, rights: identity.rights | (before.rights & 1) }\n',
   ]),
-  mutant('a repeat refused because the right is gone by now', `${BROKER}/journal.ts`, [
+  mutant('a repeat refused because the right is gone by now', `${BROKER}/publishers.ts`, [
     'if (repeats === 0) return reason',
     'if (repeats >= 0) return reason',
   ]),

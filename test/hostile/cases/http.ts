@@ -45,7 +45,7 @@ export function httpCases(token: string): Case[] {
       ['the topics', '/v1/topics'],
       ['the topics with a slash', '/v1/topics/'],
       ['a later version', '/v2/topics/a'],
-      ['a queue', '/v1/queues/a'],
+      ['the queues', '/v1/queues'],
       ['tokens of development', '/dev/token'],
       ['the folder above', '/../v1/topics/a'],
       ['slashes twice', '//health'],
@@ -75,6 +75,7 @@ export function httpCases(token: string): Case[] {
     http('nowhere', 'a host that is a path', open({ host: 'a/b' })),
 
     http('noUpgrade', 'a topic by GET', ask('GET', target)),
+    http('noUpgrade', 'a queue by GET', ask('GET', '/v1/queues/a')),
     ...['POST', 'PUT', 'DELETE', 'OPTIONS'].map((method) =>
       http('noUpgrade', `an upgrade by ${method}`, open({ method, path: target })),
     ),
