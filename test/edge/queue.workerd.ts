@@ -434,9 +434,10 @@ test('who lost the right to enqueue enqueues nothing after the acknowledgement',
   await loser.enqueue(['before'])
 
   await setAccess('acl deny user:loser enqueue queue')
-  const refused = await loser.enqueue(['after'])
+  const next = { publisher: 'publisher', after: 1, first: 2 }
+  const refused = await loser.enqueueAs(next, ['after'])
   await evictDurableObject(stub())
-  const asleep = await loser.enqueue(['after'])
+  const asleep = await loser.enqueueAs(next, ['after'])
 
   // Its second one stands behind one that was refused.
   expect([refused, asleep]).toEqual(['forbidden', 'sequence_gap'])

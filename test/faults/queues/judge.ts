@@ -341,10 +341,8 @@ class Judge {
   }
 
   /** A job that is given back counts as not taken. */
-  #mayComeAgain({ said, abortedAt, worker }: Run, { beganAt }: Run): boolean {
-    if (said === 'release' || said === 'snooze' || worker.leftAt < beganAt || worker.deniedAt < beganAt) return true
-    // A loss that nobody was given the job after is not written down, and forgotten with the home that knew.
-    return this.#lives.some((life) => abortedAt < life && life < beganAt)
+  #mayComeAgain({ said, worker }: Run, { beganAt }: Run): boolean {
+    return said === 'release' || said === 'snooze' || worker.leftAt < beganAt || worker.deniedAt < beganAt
   }
 }
 

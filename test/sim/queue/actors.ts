@@ -299,6 +299,7 @@ export class SimWorker extends Actor {
 
   bulk(action: string): void {
     if (!this.connected) return
+    if (action === 'redrive') this.world.server.truth.countsAnew = true
     this.ask('bulk', { action }, (result) => {
       if ((result as { count: number }).count > 0) this.world.count('done to many')
     })
@@ -310,6 +311,7 @@ export class SimWorker extends Actor {
 
   redrive(): void {
     if (!this.connected) return
+    this.world.server.truth.countsAnew = true
     this.ask('redrive', {}, (result) => {
       if ((result as { redriven: number }).redriven > 0) this.world.count('redriven')
     })

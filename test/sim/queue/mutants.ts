@@ -34,10 +34,11 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     '(worker.link === undefined || claim.link !== worker.link) &&',
     '',
   ]),
-  mutant('a lease that ends for nobody', 'queue.ts', [
-    'if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))',
-    '',
+  mutant('a loss that is forgotten with the home that knew of it', 'jobs.ts', [
+    'job.turn++\n    this.#recount(job)\n    this.#touch(job)\n    this.#putBack(job)\n    this.#lost',
+    'this.#putBack(job)\n    this.#lost',
   ]),
+  mutant('a lease that ends for nobody', 'queue.ts', ['if (nowMs >= jobs.nextDeadline) this.#overdue(nowMs)', '']),
   mutant('a page that gives away what is held', 'jobs.ts', [
     'if (this.#touched.has(row.id) || this.#held.has(row.id)) continue',
     'if (this.#touched.has(row.id)) continue',

@@ -9,6 +9,7 @@ import type {
   CountsResult,
   JobsParams,
   Lease,
+  LostParams,
   QueueParams,
   SettleParams,
 } from '../../../packages/sdk/src/protocol/frames/queue.ts'
@@ -183,6 +184,8 @@ export class QueueServer {
   #send(wire: Wire, frame: Frame): void {
     const { id, method, params, result } = frame
     if (method === 'jobs') this.#given((params as JobsParams).worker, params as JobsParams, wire)
+    if (method === 'lost' && (params as LostParams).reason === 'deadline')
+      this.truth.lost((params as LostParams).leases)
     const puller = typeof id === 'number' ? wire.claims.get(id) : undefined
     if (puller !== undefined && result) {
       wire.claims.delete(id as number)
@@ -215,10 +218,10 @@ export class QueueServer {
 
   #given(worker: string, { token = 0, untilMs = 0, jobs, ticks = [], messages }: ClaimResult, wire: Wire): void {
     const at = untilMs - this.#world.swarm.leaseMs
-    for (const [i, [job]] of jobs.entries()) {
+    for (const [i, [job, delivery]] of jobs.entries()) {
       const [, schedule] = ticks.find(([index]) => index === i) ?? []
       const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
-      this.truth.claimed(worker, job, { job: name, token, untilMs, at, wire })
+      this.truth.claimed(worker, job, { job: name, token, untilMs, at, wire, delivery })
     }
   }
 

@@ -31,6 +31,8 @@ export class Truth {
   readonly #known = new Set<string>()
   readonly #live = new Map<string, Live>()
   readonly #absentSince = new Map<string, number>()
+  /** Dead jobs are redriven, whose deliveries are counted from the start. */
+  countsAnew = false
   /** Jobs whose ack was heard and never answered. */
   readonly maybeDone = new Set<string>()
 
@@ -114,9 +116,9 @@ export class Truth {
   claimed(
     worker: string,
     id: number,
-    lease: { job: string; token: number; untilMs: number; at: number; wire: object },
+    lease: { job: string; token: number; untilMs: number; at: number; wire: object; delivery: number },
   ): void {
-    const { job, token, untilMs, wire } = lease
+    const { job, token, untilMs, wire, delivery } = lease
     const at = this.#time(lease.at)
     this.enqueued(job)
     this.#nameOf.set(id, job)
@@ -124,7 +126,15 @@ export class Truth {
     if (before && this.#ended.has(before))
       this.#world.record({ e: 'settled', job, token: before.token, at, as: 'back', accepted: true })
     const deadline = at + untilMs - lease.at
-    this.#world.record({ e: 'claimed', job, token, at, deadline, ...this.#groupFacts(job, id) })
+    this.#world.record({
+      e: 'claimed',
+      job,
+      token,
+      at,
+      deadline,
+      ...this.#groupFacts(job, id),
+      ...(!this.countsAnew && { delivery }),
+    })
     this.#live.set(job, { job, group: this.#groups.get(job)?.group.name, token, worker, untilMs, wire })
   }
 
@@ -135,6 +145,14 @@ export class Truth {
     const held = new Set(holding.map(([id, token]) => `${this.#nameOf.get(id)} ${token}`))
     for (const live of this.#live.values())
       if (live.worker === worker && live.wire !== wire && !held.has(`${live.job} ${live.token}`)) this.#mayEnd(live)
+  }
+
+  /** Workers are told that their time was over. */
+  lost(leases: readonly Lease[]): void {
+    for (const [id, token] of leases) {
+      const job = this.#nameOf.get(id)
+      if (job !== undefined) this.#world.record({ e: 'lost', job, token })
+    }
   }
 
   absent(worker: string, nowMs: number): void {

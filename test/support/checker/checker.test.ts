@@ -36,7 +36,7 @@ const gap = (from: number, to: number, reason = 'retention'): HistoryEvent => ({
   to,
   reason,
 })
-const claimed = (token: number, at: number): HistoryEvent => ({
+const claimed = (token: number, at: number): Extract<HistoryEvent, { e: 'claimed' }> => ({
   e: 'claimed',
   job: 'j',
   token,
@@ -102,8 +102,9 @@ describe('a history in which everything was kept', () => {
     acked(5, 3),
     deliver(3, 5),
     job,
-    claimed(1, 0),
-    claimed(2, 10),
+    { ...claimed(1, 0), delivery: 1 },
+    { e: 'lost', job: 'j', token: 1 },
+    { ...claimed(2, 10), delivery: 2 },
     { e: 'extended', job: 'j', token: 1, at: 11, deadline: 30, accepted: false },
     settled(2, 12, 'back'),
     claimed(3, 12),
@@ -195,6 +196,10 @@ describe('every invariant is violated by a history of its own', () => {
     ],
     'did not come to rest': [[{ e: 'rested', ms: 11, limitMs: 10 }], { logs: [log([])] }],
     'two live leases': [[job, claimed(1, 0), claimed(2, 9)], { logs: [log([])], jobs: new Set('j') }],
+    'lost lease not counted': [
+      [job, { ...claimed(1, 0), delivery: 1 }, { e: 'lost', job: 'j', token: 1 }, { ...claimed(2, 10), delivery: 1 }],
+      { logs: [log([])], jobs: new Set('j') },
+    ],
     'token that did not rise': [[job, claimed(1, 0), claimed(1, 10)], { logs: [log([])], jobs: new Set('j') }],
     'stale lease accepted': [
       [job, claimed(1, 0), claimed(2, 10), settled(1, 11, 'back')],

@@ -86,7 +86,11 @@ export type JobEvent =
       readonly at: number
       readonly deadline: number
       readonly group?: GroupFacts
+      /** Which delivery its worker is told that it is. */
+      readonly delivery?: number
     }
+  /** Its worker is told that its lease has ended without a word. */
+  | { readonly e: 'lost'; readonly job: string; readonly token: number }
   | {
       readonly e: 'extended'
       readonly job: string

@@ -24,6 +24,7 @@ export const INVARIANTS = {
   'token that did not rise': { number: 'V12', promise: 'G9' },
   'stale lease accepted': { number: 'V12', promise: 'G9' },
   'job ran after it was done': { number: 'V12', promise: 'G9' },
+  'lost lease not counted': { number: 'V12', promise: 'G9' },
   'lease lost and its handler not told': { number: 'V12', promise: 'G9' },
   'job lost': { number: 'V12', promise: 'G9' },
   'more of a group held than it allows': { number: 'V12', promise: 'G9' },

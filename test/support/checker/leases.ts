@@ -7,6 +7,9 @@ interface Job {
   leasedUntil: number
   settled: boolean
   end: 'done' | 'dead' | undefined
+  delivery: number
+  /** The newest delivery of which its worker was told that it was lost. */
+  lost: number
 }
 
 /** One live lease per job, tokens that rise, nothing accepted from who lost it, nothing forgotten. */
@@ -22,7 +25,8 @@ export class Leases {
 
   event(event: JobEvent): void {
     if (event.e === 'enqueued') {
-      this.#jobs.set(event.job, { token: 0, leasedUntil: Number.NEGATIVE_INFINITY, settled: true, end: undefined })
+      const unclaimed = { token: 0, leasedUntil: Number.NEGATIVE_INFINITY, settled: true, end: undefined }
+      this.#jobs.set(event.job, { ...unclaimed, delivery: 0, lost: 0 })
       return
     }
     const job = this.#jobs.get(event.job)
@@ -32,18 +36,24 @@ export class Leases {
     }
     if (event.e === 'dead') job.end = 'dead'
     else if (event.e === 'claimed') this.#claimed(job, event)
+    else if (event.e === 'lost') job.lost = event.token === job.token ? job.delivery : job.lost
     else this.#used(job, event)
   }
 
-  #claimed(job: Job, { job: name, token, at, deadline, group }: Extract<JobEvent, { e: 'claimed' }>): void {
+  #claimed(
+    job: Job,
+    { job: name, token, at, deadline, group, delivery = 0 }: Extract<JobEvent, { e: 'claimed' }>,
+  ): void {
     const verdict = this.#verdict
+    if (delivery > 0 && verdict.failed('lost lease not counted', delivery > job.lost))
+      verdict.violated('lost lease not counted', `${name}: delivery ${delivery} after ${job.lost} was lost`)
     if (verdict.failed('job ran after it was done', job.end === undefined))
       verdict.violated('job ran after it was done', `${name} was claimed by ${token}, and is ${job.end}`)
     if (verdict.failed('token that did not rise', token > job.token))
       verdict.violated('token that did not rise', `${name}: ${token} after ${job.token}`)
     if (verdict.failed('two live leases', at >= job.leasedUntil))
       verdict.violated('two live leases', `${name} by ${token} at ${at}, ${job.token} has it until ${job.leasedUntil}`)
-    Object.assign(job, { token, leasedUntil: deadline, settled: false })
+    Object.assign(job, { token, leasedUntil: deadline, settled: false, delivery })
     if (group) this.#grouped(name, group)
   }
 

@@ -635,17 +635,24 @@ export class Jobs {
     this.#dirtyClaims.add(held.claim)
   }
 
-  /** The lease has ended without a word. */
+  /** The lease has ended without a word. That is written down at once, and not when its job is claimed again: deliveries are counted by it. */
   lose(held: Held, nowMs: number): void {
     const { job, claim } = held
-    if (claim.pushed) job.losses++
+    if (!claim.pushed) {
+      this.release(held)
+      return
+    }
+    this.#drop(held)
+    job.losses++
     if (job.losses > LIMITS.jobLosses) {
-      this.#drop(held)
       this.#bury(job, 'poison: its workers were lost', nowMs)
       return
     }
-    this.release(held)
-    if (claim.pushed) this.#lost.set(job.id, held)
+    job.turn++
+    this.#recount(job)
+    this.#touch(job)
+    this.#putBack(job)
+    this.#lost.set(job.id, held)
   }
 
   /** @returns those whose time is over */

@@ -171,7 +171,7 @@ export class Queue {
     const jobs = this.#jobs
     // An alarm may be lost: whatever comes after its time does what it would have done.
     if (nowMs >= this.#wakeAt) effects.push(...this.#due(nowMs))
-    if (nowMs >= jobs.nextDeadline) effects.push(...this.#overdue(nowMs))
+    if (nowMs >= jobs.nextDeadline) this.#overdue(nowMs)
     if (!this.#full(0)) jobs.tick(nowMs)
     if (!this.#inFlight) {
       this.#deal(nowMs)
@@ -693,14 +693,18 @@ export class Queue {
     if (worker && --worker.holding === 0 && worker.link === undefined) this.#workers.delete(worker.key)
   }
 
-  #overdue(nowMs: number): QueueEffect[] {
+  #overdue(nowMs: number): void {
     const over = this.#jobs.overdue(nowMs)
     for (const held of over) this.#ended(held, () => this.#jobs.lose(held, nowMs))
-    return this.#tell(over, 'deadline')
+    // Who was told before it is durable would come back without a lease that its home still takes for held.
+    for (const told of this.#lost(over, 'deadline')) {
+      this.#owedBytes += told.text.length
+      this.#answers.push(told)
+    }
   }
 
-  /** Workers hear that leases of theirs have ended. */
-  #tell(ended: readonly Held[], reason: 'deadline' | 'cancelled', message?: string): QueueEffect[] {
+  /** For workers, that leases of theirs have ended. */
+  #lost(ended: readonly Held[], reason: 'deadline' | 'cancelled', message?: string): Answer[] {
     const leases = new Map<number, Lease[]>()
     for (const { job, claim } of ended) {
       const link = this.#workers.get(claim.worker)?.link
@@ -708,8 +712,7 @@ export class Queue {
     }
     const { queue } = this.#options
     return [...leases].map(([link, list]) => ({
-      name: 'send',
-      links: [link],
+      link,
       text: encodeNotification('lost', { queue, leases: list, reason, message }),
     }))
   }
@@ -1036,7 +1039,10 @@ export class Queue {
       const { held } = done
       if (held) this.#ended(held, () => ended.push(held))
     }
-    return { count, effects: this.#tell(ended, 'cancelled', reason) }
+    return {
+      count,
+      effects: this.#lost(ended, 'cancelled', reason).map(({ link, text }) => ({ name: 'send', links: [link], text })),
+    }
   }
 
   #pause(link: number, { identity }: Link, id: number, { paused }: QueueParams<'pause'>): QueueEffect[] {
