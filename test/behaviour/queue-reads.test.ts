@@ -19,7 +19,6 @@ async function counted(): Promise<{ stage: QueueStage; read: { rows: number; que
     durable: () => store.durable(),
     page: (...asked) => note(store.page(...asked) as ReturnType<MemoryQueueStore['page']>),
     get: (places) => note(store.get(places) as ReturnType<MemoryQueueStore['get']>),
-    behind: (...asked) => note(store.behind(...asked) as ReturnType<MemoryQueueStore['behind']>),
     since: (...asked) => note(store.since(...asked) as ReturnType<MemoryQueueStore['since']>),
     find: (...asked) => note(store.find(...asked) as ReturnType<MemoryQueueStore['page']>),
     count: (...asked) => {

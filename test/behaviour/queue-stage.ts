@@ -57,7 +57,6 @@ export class QueueStage {
         durable: () => store.durable(),
         page: (...asked) => alive(store.page(...asked)),
         get: (places) => alive(store.get(places)),
-        behind: (...asked) => alive(store.behind(...asked)),
         since: (id, lanes) => alive(store.since(id, lanes)),
         find: (...asked) => alive(store.find(...asked)),
         count: (...asked) => alive(store.count(...asked)),

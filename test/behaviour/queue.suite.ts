@@ -412,6 +412,15 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.gets(2)).map(({ data }) => data)).toEqual(['a', 'd'])
       })
 
+      promise('replace: a lease that was lost is too late for another payload', async (stage) => {
+        const [client, job] = await holding(stage, replace)
+        stage.pass(60_000)
+        await client.enqueue(['b'], replace)
+
+        expect(await client.settle({ ack: [leaseOf(job)] })).toEqual({ stale: [leaseOf(job)] })
+        expect((await client.list('ready')).messages).toEqual(['b'])
+      })
+
       promise('replace: a lease of the payload before counts no more', async (stage) => {
         const [client, job] = await holding(stage, replace)
         await client.settle({ release: [leaseOf(job)] })

@@ -408,6 +408,19 @@ describe('a queue', () => {
     await worker.stop()
   })
 
+  it.each([
+    { key: '' },
+    { key: 'x'.repeat(257) },
+    { key: '\ud800' },
+    { key: 'a', ttlMs: -1 },
+    { key: 'a', maxDelayMs: 0.5 },
+  ])('refuses the key %j, and nothing beside it', async (dedupe) => {
+    const { queue } = open()
+    await expect(queue.enqueue('a', { dedupe })).rejects.toMatchObject({ code: 'bad_option' })
+    await expect(queue.enqueue('a', { retain: { ms: 8 * 86_400_000 } })).rejects.toMatchObject({ code: 'bad_option' })
+    expect(await queue.enqueue('b')).toMatchObject({ id: 1 })
+  })
+
   it('gives what a handler returned to who enqueued the job', async () => {
     const { queue } = open<{ a: number; b: number }>()
     const early = await queue.enqueue({ a: 3, b: 4 })

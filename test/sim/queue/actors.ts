@@ -2,11 +2,13 @@ import { encodeRequest, type Frame } from '../../../packages/sdk/src/protocol/co
 import type { PublishResult } from '../../../packages/sdk/src/protocol/frames/publish.ts'
 import type {
   ClaimResult,
+  EndedParams,
   JobOptions,
   JobsParams,
   Lease,
   LostParams,
   SettleParams,
+  WatchResult,
   WorkResult,
 } from '../../../packages/sdk/src/protocol/frames/queue.ts'
 import { encodeEnqueue } from '../../support/queue-client.ts'
@@ -14,6 +16,13 @@ import { QUEUE, Wire } from './server.ts'
 import type { QueueWorld } from './world.ts'
 
 const BACKOFF = { type: 'exponential', initialMs: 200, factor: 2, maxMs: 3_000, jitter: 0.5 } as const
+
+const KEYED: readonly JobOptions[] = [
+  { dedupe: { key: 'dropped', mode: 'drop' } },
+  { dedupe: { key: 'dropped for a time', mode: 'drop', ttlMs: 4_000 } },
+  { dedupe: { key: 'replaced', mode: 'replace' } },
+  { dedupe: { key: 'put off', mode: 'debounce', maxDelayMs: 3_000 }, delayMs: 1_000 },
+]
 
 /** Whoever comes back after a while when its link is lost. */
 export abstract class Actor {
@@ -69,10 +78,12 @@ export abstract class Actor {
       const then = this.answers.get(frame.id)
       this.answers.delete(frame.id)
       if (frame.result) then?.(frame.result)
+      else if (then) this.failed()
     } else this.told(frame)
   }
 
   protected abstract greet(): void
+  protected failed(): void {}
   protected told(_: Frame): void {}
 }
 
@@ -82,6 +93,8 @@ export class Enqueuer extends Actor {
   readonly #unacked: { sequence: number; job: string; options: JobOptions }[] = []
   #sequence = 0
   #settled = 0
+  readonly #watched = new Set<number>()
+  #again = false
 
   constructor(world: QueueWorld, name: string) {
     super(world)
@@ -102,17 +115,48 @@ export class Enqueuer extends Actor {
       ...(random.chance(swarm.delayedJobs) && { delayMs: random.between(1, 8_000) }),
       ...(priority !== undefined && { priority }),
       ...(group && { group: group.most === 1 ? group.name : { id: group.name, concurrency: group.most } }),
+      ...(swarm.retainedJobs > 0 &&
+        random.chance(swarm.retainedJobs) && { retain: { ms: random.pick([300, 5_000, 20_000]) } }),
+      ...(swarm.keyedJobs > 0 && random.chance(swarm.keyedJobs) && random.pick(KEYED)),
     }
-    if (group) this.world.server.truth.grouped(job, { group, priority: priority ?? 4, options })
+    // One that replaces another takes its place.
+    if (group && !options.dedupe) this.world.server.truth.grouped(job, { group, priority: priority ?? 4, options })
     this.#unacked.push({ sequence: ++this.#sequence, job, options })
     if (this.connected) this.#send(this.#unacked.slice(-1), this.#sequence - 1)
   }
 
   protected override greet(): void {
+    this.#watch([...this.#watched])
     // All at once, or one by one.
     if (this.world.random.chance(0.5)) this.#send(this.#unacked, this.#settled)
     else
       for (const [i, one] of this.#unacked.entries()) this.#send([one], this.#unacked[i - 1]?.sequence ?? this.#settled)
+  }
+
+  /** What it sent counted on something that the home has forgotten, or has not taken. */
+  protected override failed(): void {
+    if (this.#again) return
+    this.#again = true
+    this.world.clock.in(500 * this.world.random.next(), () => {
+      this.#again = false
+      if (this.connected) this.greet()
+    })
+  }
+
+  protected override told({ method, params }: Frame): void {
+    if (method === 'ended') this.world.server.promises.told(params as EndedParams)
+    if (method === 'forgot') this.#watch([...this.#watched])
+  }
+
+  #watch(ids: readonly number[]): void {
+    for (const id of ids) this.#watched.add(id)
+    if (ids.length === 0 || !this.connected) return
+    this.ask('watch', { ids: ids.slice(0, 50) }, (result) => {
+      for (const job of (result as WatchResult).jobs) {
+        this.world.server.promises.told(job)
+        if (job.state !== 'waiting') this.#watched.delete(job.id)
+      }
+    })
   }
 
   #send(batch: readonly { sequence: number; job: string; options: JobOptions }[], after: number): void {
@@ -125,12 +169,15 @@ export class Enqueuer extends Actor {
   }
 
   #answered({ fates }: PublishResult): void {
-    for (const { fate, first, count } of fates) {
+    for (const { fate, first, count, offset } of fates) {
       if (fate === 'duplicate') this.world.count('repeat')
       for (let sequence = first; sequence < first + count; sequence++) {
         const index = this.#unacked.findIndex((one) => one.sequence === sequence)
         if (index === -1) continue
         const [one] = this.#unacked.splice(index, 1)
+        if (offset !== undefined && this.world.chance(this.world.swarm.watchedJobs))
+          this.#watch([offset + sequence - first])
+        if (fate === 'redundant') continue
         this.#settled = Math.max(this.#settled, sequence)
         if (one) this.world.server.truth.enqueued(one.job)
       }
@@ -253,6 +300,8 @@ export class SimWorker extends Actor {
     const ms = slow
       ? swarm.leaseMs * (1 + 2 * random.next())
       : random.next() * Math.min(swarm.handleMs, swarm.leaseMs / 2)
+    if (this.world.chance(swarm.keeping))
+      clock.in(ms / 3, () => this.#settle({ keep: [{ lease: [task.id, task.token], state: `"${task.token}"` }] }))
     if (this.world.chance(swarm.extending))
       clock.in(ms / 2, () => this.#settle({ extend: [{ lease: [task.id, task.token], ms: swarm.leaseMs }] }))
     clock.in(ms, () => this.#end(task))
@@ -269,6 +318,7 @@ export class SimWorker extends Actor {
     if (this.world.chance(swarm.failing)) task.outcome = { retry: [{ lease, error: 'failed' }] }
     else if (this.world.chance(swarm.releasing)) task.outcome = { release: [lease] }
     else if (this.world.chance(swarm.snoozing)) task.outcome = { snooze: [{ lease, ms: 500 }] }
+    else if (this.world.chance(swarm.results)) task.outcome = { done: [{ lease, result: `"${lease}"` }] }
     else task.outcome = { ack: [lease] }
     this.#say(task)
   }

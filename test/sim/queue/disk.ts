@@ -44,7 +44,6 @@ export class QueueDisk {
       load: (epoch) => read(() => this.#seen.load(epoch)),
       page: (...asked) => read(() => this.#seen.page(...asked)),
       get: (places) => read(() => this.#seen.get(places)),
-      behind: (...asked) => read(() => this.#seen.behind(...asked)),
       since: (id, lanes) => read(() => this.#seen.since(id, lanes)),
       find: (ids) => read(() => this.#seen.find(ids)),
       count: (...asked) => read(() => this.#seen.count(...asked)),
@@ -61,6 +60,11 @@ export class QueueDisk {
   /** Every row that is left, by lane. */
   rows(): JobRow[] {
     return Array.from({ length: LANES.keys + 1 }, (_, lane) => [...this.#durable.page(lane, undefined, ALL)]).flat()
+  }
+
+  /** As the running machine reads it. */
+  seen(): JobRow[] {
+    return Array.from({ length: LANES.keys + 1 }, (_, lane) => [...this.#seen.page(lane, undefined, ALL)]).flat()
   }
 
   /** Whether another tick will come. */

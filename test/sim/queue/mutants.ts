@@ -47,7 +47,6 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
     'marks: marksOf(this.#publishers, this.#changed)',
     'marks: marksOf(this.#publishers, [])',
   ]),
-  mutant('a retry that is dropped', 'jobs.ts', ['if (job.lane >= CLAIMABLE) return\n    this.#queue(job)', '']),
   mutant('a group of which any number is held', 'groups.ts', ['group.held++\n', '']),
   mutant('a group that goes on while one of it is tried again', 'jobs.ts', [
     'if (isStrict(job)) this.#waitInPlace(job, untilMs)',
@@ -61,6 +60,45 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
   mutant('a long backlog of a group that is passed by what came later', 'groups.ts', [
     'line.gap ? isBehind(job, line.gap.from) : ',
     '',
+  ]),
+  mutant('keys that are free although their job is not over', 'keys.ts', [
+    '(isOver(state) && state.due <= nowMs)',
+    'state.due <= nowMs',
+  ]),
+  mutant('keys that are looked up without what was decided meanwhile', 'keys.ts', [
+    'const known = this.#dirty.get(text) ?? this.#touched.get(text)',
+    'const known = this.#dirty.get(text + text)',
+  ]),
+  mutant('keys whose time is over with their job', 'keys.ts', [
+    "const counts = mode === 'drop' && at + ttlMs > nowMs",
+    "const counts = mode === 'drop' && at + ttlMs < 0",
+  ]),
+  mutant('keys that do not follow their job', 'jobs.ts', ['if (job.options.dedupe) this.#takeKey(job)', '']),
+  mutant('keys that end with a job that has lost them', 'jobs.ts', [
+    'waiting.options = options\n      this.#touch(waiting)',
+    'this.#touch(waiting)',
+  ]),
+  mutant('marks of what was replaced, older ones last', 'jobs.ts', [
+    "this.#stored(fates, by, { first: first + run, count: i - run, nowMs })\n        run = i + 1\n        if ('fate' in fate) this.#keyed(fates, by, fate, nowMs)",
+    "if ('fate' in fate) this.#keyed(fates, by, fate, nowMs)\n        this.#stored(fates, by, { first: first + run, count: i - run, nowMs })\n        run = i + 1\n        if ('fate' in fate) continue",
+  ]),
+  mutant('a payload that is replaced in memory alone', 'jobs.ts', ['body, newBody: true,', 'body,']),
+  mutant('retained jobs that are deleted when they are done', 'jobs.ts', [
+    'if (job.options.retain) this.#retain(job, job.options.retain.ms, nowMs, result)\n    else this.#end(job, nowMs)',
+    'this.#end(job, nowMs)',
+  ]),
+  mutant('results that are not written', 'jobs.ts', ['job.extra = { ...job.extra, result }', '']),
+  mutant('a sweep that comes too early', 'jobs.ts', [
+    'const over = until <= nowMs ||',
+    'const over = until <= nowMs + LIMITS.retainMs ||',
+  ]),
+  mutant('a state that is not written', 'jobs.ts', [
+    'this.#putBytes += state.length\n    this.#touch(job)',
+    'this.#putBytes += state.length',
+  ]),
+  mutant('a retry that is dropped', 'jobs.ts', [
+    'if (job.lane >= CLAIMABLE) return\n    this.#queue(job)',
+    'if (job.lane >= CLAIMABLE) return',
   ]),
   mutant('a claim whose leases end by the grace of a worker that is gone', 'queue.ts', [
     'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',
@@ -89,9 +127,5 @@ export const QUEUE_MUTANTS: readonly Mutant[] = [
   mutant('a run by hand that is not recognised when it comes again', 'schedules.ts', [
     'schedule?.runs.find(([name]) => name === run)',
     'schedule?.runs.find(([name]) => name.length > run.length)',
-  ]),
-  mutant('a claim whose leases end by the grace of a worker that is gone', 'queue.ts', [
-    'for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder',
-    'for (const { claim } of this.#jobs.held) this.#holder',
   ]),
 ]

@@ -7,6 +7,7 @@ import { type Frame, parseFrame } from '../../../packages/sdk/src/protocol/codec
 import type {
   ClaimResult,
   CountsResult,
+  EnqueueResult,
   JobsParams,
   Lease,
   LostParams,
@@ -15,6 +16,7 @@ import type {
 } from '../../../packages/sdk/src/protocol/frames/queue.ts'
 import { decodeQueueRequest } from '../../../packages/sdk/src/protocol/requests.ts'
 import { QueueDisk } from './disk.ts'
+import { type Asked, Promises } from './promises.ts'
 import { nameOf } from './ticks.ts'
 import { Truth } from './truth.ts'
 import type { QueueWorld } from './world.ts'
@@ -46,6 +48,7 @@ export class Wire {
   link: number | undefined
   worker: string | undefined
   /** What was asked to be settled, by request. */
+  readonly enqueued = new Map<number, Asked>()
   readonly asked = new Map<number, { params: Omit<SettleParams, 'queue'>; at: number }>()
   /** Who asked for jobs, by request. */
   readonly claims = new Map<number, string>()
@@ -95,6 +98,7 @@ export class QueueServer {
   readonly #world: QueueWorld
   readonly disk: QueueDisk
   readonly truth: Truth
+  readonly promises: Promises
   readonly #wires = new Set<Wire>()
   #home: QueueHome | undefined
   #life = 0
@@ -104,6 +108,7 @@ export class QueueServer {
     this.#world = world
     this.disk = new QueueDisk(world)
     this.truth = new Truth(world)
+    this.promises = new Promises(world)
   }
 
   get nowMs(): number {
@@ -114,12 +119,14 @@ export class QueueServer {
     const life = ++this.#life
     const { clock, random } = this.#world
     this.truth.woken()
+    this.promises.looked()
     this.#home = new QueueHome({
       queue: QUEUE,
       store: this.disk.mount(),
       decode: decodeQueueRequest,
       now: () => {
         this.truth.tick(this.nowMs)
+        this.promises.tick(this.nowMs)
         return this.nowMs
       },
       newEpoch: () => 'unused',
@@ -177,7 +184,14 @@ export class QueueServer {
       this.truth.holding(worker, holding, wire)
     }
     if (method === 'claim') wire.claims.set(id as number, (params as QueueParams<'claim'>).worker)
-    if (method === 'settle') wire.asked.set(id as number, { params: params as SettleParams, at: this.nowMs })
+    if (method === 'settle') {
+      wire.asked.set(id as number, { params: params as SettleParams, at: this.nowMs })
+      this.promises.asked(params as SettleParams)
+    }
+    if (method === 'enqueue') {
+      wire.enqueued.set(id as number, params as Asked)
+      this.promises.sent(params as Asked)
+    }
     this.#home.receive(wire.link as number, text)
   }
 
@@ -192,10 +206,16 @@ export class QueueServer {
       this.#given(puller, result as ClaimResult, wire)
     }
     if (result && 'paused' in (result as object)) this.#compare(result as CountsResult)
+    const enqueued = typeof id === 'number' ? wire.enqueued.get(id) : undefined
+    if (enqueued && result) this.promises.enqueued(enqueued, (result as EnqueueResult).fates)
+    wire.enqueued.delete(id as number)
     const asked = typeof id === 'number' ? wire.asked.get(id) : undefined
     if (asked && result) {
       wire.asked.delete(id as number)
-      this.truth.settled(asked.params, (result as { stale: Lease[] }).stale, asked.at)
+      const { stale } = result as { stale: Lease[] }
+      this.truth.settled(asked.params, stale, asked.at)
+      const refused = new Set(stale.map(([job, token]) => `${job} ${token}`))
+      this.promises.settled(asked.params, refused, Math.min(asked.at, this.nowMs))
     }
     wire.toClient(frame)
   }
@@ -218,9 +238,10 @@ export class QueueServer {
 
   #given(worker: string, { token = 0, untilMs = 0, jobs, ticks = [], messages }: ClaimResult, wire: Wire): void {
     const at = untilMs - this.#world.swarm.leaseMs
-    for (const [i, [job, delivery]] of jobs.entries()) {
+    for (const [i, [job, delivery, , more]] of jobs.entries()) {
       const [, schedule] = ticks.find(([index]) => index === i) ?? []
       const name = schedule === undefined ? (messages[i] as string) : nameOf(schedule, job)
+      this.promises.claimed([job, token], name, more?.state)
       this.truth.claimed(worker, job, { job: name, token, untilMs, at, wire, delivery })
     }
   }
@@ -234,7 +255,10 @@ export class QueueServer {
 
   #forget(wire: Wire): void {
     this.#wires.delete(wire)
-    for (const { params } of wire.asked.values()) this.truth.unanswered(params)
+    for (const { params } of wire.asked.values()) {
+      this.truth.unanswered(params)
+      this.promises.unanswered(params)
+    }
     wire.asked.clear()
     if (wire.worker !== undefined) this.truth.absent(wire.worker, this.nowMs)
   }

@@ -18,6 +18,10 @@ export interface QueueSwarm {
   readonly groups: readonly SimGroup[]
   /** Share of the jobs that are of one. */
   readonly groupedJobs: number
+  /** Shares of jobs that have a key, are retained and are watched. */
+  readonly keyedJobs: number
+  readonly retainedJobs: number
+  readonly watchedJobs: number
   readonly commitFailure: number
   /** Mean time between two of a kind, in ms. */
   readonly every: Partial<Record<Happening, number>>
@@ -31,6 +35,8 @@ export interface QueueSwarm {
   /** Says again what it holds, on the same link. */
   readonly turning: number
   readonly silent: number
+  readonly results: number
+  readonly keeping: number
   /** Of workers, who ask for jobs and are not pushed to. */
   readonly pulling: number
   readonly lostAlarms: number
@@ -87,7 +93,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     most: random.pick([1, 1, 1, 2, 3]),
     priority: random.chance(0.8) ? 4 : undefined,
   }))
-  return {
+  const swarm = {
     groups,
     groupedJobs: groups.length === 0 ? 0 : random.pick([0.3, 0.9, 1]),
     enqueuers: random.between(1, 3),
@@ -130,6 +136,31 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
       ticksPerCommit: random.pick([1, 3, 100]),
       tickLateMs: random.pick([0, 1_000, 60_000]),
       messageBytes: 8,
+    },
+  } satisfies Omit<QueueSwarm, Exclude<keyof Features, 'limits'>>
+  const features = drawFeatures(random)
+  return { ...swarm, ...features, limits: { ...swarm.limits, ...features.limits } }
+}
+
+type Features = Pick<QueueSwarm, 'keyedJobs' | 'retainedJobs' | 'watchedJobs' | 'results' | 'keeping' | 'limits'>
+
+/** What half of the histories do without: there the others are met by themselves. */
+function drawFeatures(random: Random): Features {
+  const some = !random.chance(0.5)
+  const share = (probability: number, most: number): number =>
+    some && random.chance(probability) ? random.next() * most : 0
+  return {
+    keyedJobs: share(0.6, 1),
+    retainedJobs: share(0.6, 1),
+    watchedJobs: share(0.6, 1),
+    results: share(0.6, 1),
+    keeping: share(0.4, 0.5),
+    limits: {
+      sweepMs: random.pick([100, 1_000]),
+      sweepJobs: random.pick([1, 500]),
+      retainMs: 20_000,
+      recentJobs: random.pick([0, 3, 10_000]),
+      keptWatches: random.pick([0, 64]),
     },
   }
 }

@@ -32,8 +32,9 @@ export class Ticks {
 
   durable({ put, move, remove }: QueueCommit): void {
     for (const { id } of remove) this.#open.delete(id)
-    for (const { to } of move) if (to.lane === LANES.dead) this.#open.delete(to.id)
+    for (const { to } of move) if (to.lane >= LANES.dead) this.#open.delete(to.id)
     for (const row of put) {
+      if (row.lane === LANES.keys) continue
       const job = jobOf(row)
       if (isTick(job.by)) this.#added(job)
     }

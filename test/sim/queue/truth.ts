@@ -35,6 +35,7 @@ export class Truth {
   countsAnew = false
   /** Jobs whose ack was heard and never answered. */
   readonly maybeDone = new Set<string>()
+  readonly done = new Set<string>()
 
   constructor(world: QueueWorld) {
     this.#world = world
@@ -171,9 +172,11 @@ export class Truth {
       // Saying again that one gives a job back is true again.
       if (accepted && as === 'back' && this.#forgotten.delete(`${id} ${token}`)) return
       this.#world.record({ e: 'settled', job, token, at, as, accepted })
+      if (accepted && as === 'done') this.done.add(job)
       if (accepted && this.#live.get(job)?.token === token) this.#live.delete(job)
     }
     for (const lease of params.ack ?? []) note(lease, 'done')
+    for (const { lease } of params.done ?? []) note(lease, 'done')
     for (const { lease } of params.retry ?? []) note(lease, 'back')
     for (const lease of params.release ?? []) {
       note(lease, 'back')
@@ -193,8 +196,8 @@ export class Truth {
   }
 
   /** Nobody will hear what became of it. */
-  unanswered({ ack = [], retry = [], release = [], snooze = [] }: Omit<SettleParams, 'queue'>): void {
-    for (const [id] of ack) {
+  unanswered({ ack = [], done = [], retry = [], release = [], snooze = [] }: Omit<SettleParams, 'queue'>): void {
+    for (const [id] of [...ack, ...done.map(({ lease }) => lease)]) {
       const job = this.#nameOf.get(id)
       if (job !== undefined) this.maybeDone.add(job)
     }

@@ -1,3 +1,4 @@
+import { LANES } from '../../../packages/sdk/src/broker/job.ts'
 import { check } from '../../support/checker/check.ts'
 import type { HistoryEvent } from '../../support/checker/history.ts'
 import { Random } from '../random.ts'
@@ -43,6 +44,14 @@ export const QUEUE_KINDS = [
   'tick',
   'run by hand',
   'not run beside another one',
+  'redundant',
+  'updated',
+  'retained',
+  'kept state',
+  'told waiting',
+  'told completed',
+  'told dead',
+  'told unknown',
 ]
 
 export interface QueueWorld {
@@ -235,9 +244,12 @@ class Core implements QueueWorld {
   }
 
   #judge(): Outcome['verdict'] {
-    const rows = this.server.disk.rows()
-    for (const { lane } of rows) if (lane >= 30) this.count('dead')
-    const left = new Set([...rows.map(nameOfRow), ...this.server.truth.maybeDone])
+    const { truth, promises, disk } = this.server
+    const rows = disk.rows().filter(({ lane }) => lane !== LANES.keys)
+    for (const { lane } of rows) if (lane === LANES.dead) this.count('dead')
+    const left = new Set([...rows.map(nameOfRow), ...truth.maybeDone])
+    for (const name of promises.replaced(rows, (one) => truth.done.has(one) || left.has(one))) left.add(name)
+    promises.looked()
     const log = { epoch: '', floor: 0, head: 0, messages: [] }
     return check(this.#history, { logs: [log], subscriptions: [], jobs: left })
   }

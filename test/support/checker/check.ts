@@ -74,6 +74,9 @@ class Checker {
       case 'sample':
         this.#sample(event)
         return
+      case 'looked':
+        if (this.#fails(event.at, event.holds)) this.#verdict.violated(event.at, event.example ?? '')
+        return
       case 'fault':
         faults.set(event.kind, (faults.get(event.kind) ?? 0) + 1)
         return

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { check } from './check.ts'
-import type { Ending, FinalLog, HistoryEvent } from './history.ts'
+import type { Ending, FinalLog, HistoryEvent, Looked } from './history.ts'
 import { INVARIANTS, type Invariant } from './invariants.ts'
 import { EXAMPLES, Verdict } from './verdict.ts'
 
@@ -122,8 +122,15 @@ describe('a history in which everything was kept', () => {
   it('was looked at for all that it has something to say about', () => {
     const unseen = Object.keys(INVARIANTS).filter((name) => !verdict.checked.has(name as Invariant))
 
-    // Two of a place are only met when they collide; what handlers are told is seen by who judges processes.
-    expect(unseen).toEqual(['stored on disk and forgotten', 'lease lost and its handler not told'])
+    // Two of a place are only met when they collide; what handlers are told is seen by who judges processes, the rest by who looks.
+    expect(unseen).toEqual([
+      'stored on disk and forgotten',
+      'lease lost and its handler not told',
+      'two jobs of one key',
+      'job that was replaced came back',
+      'result lost',
+      'state lost',
+    ])
   })
 })
 
@@ -144,6 +151,8 @@ it('a position that was written down late may lie behind what was handled, once'
 
   expect([...verdict.violations]).toEqual([])
 })
+
+const looked = (at: Looked): HistoryEvent => ({ e: 'looked', at, holds: false })
 
 describe('every invariant is violated by a history of its own', () => {
   const cases: Record<
@@ -209,6 +218,10 @@ describe('every invariant is violated by a history of its own', () => {
     'job lost': [[job, claimed(1, 0), settled(1, 1, 'back')], { logs: [log([])] }],
     'more of a group held than it allows': [[job, grouped(1, 2)], { logs: [log([])], jobs: new Set('j') }],
     'group out of order': [[job, grouped(2, 1), grouped(1, 1)], { logs: [log([])], jobs: new Set('j') }],
+    'two jobs of one key': [[looked('two jobs of one key')], { logs: [log([])] }],
+    'job that was replaced came back': [[looked('job that was replaced came back')], { logs: [log([])] }],
+    'result lost': [[looked('result lost')], { logs: [log([])] }],
+    'state lost': [[looked('state lost')], { logs: [log([])] }],
     'bound exceeded': [[{ e: 'sample', bound: 'creditBytes', value: 11, limit: 10 }], { logs: [log([])] }],
     'served after the right was gone': [
       [

@@ -8,12 +8,16 @@ export type HistoryEvent =
   | JobEvent
   /** The home no longer serves what is before this offset. Only where it can be seen; else the end decides. */
   | { readonly e: 'trimmed'; readonly floor: number }
+  /** Something of a queue was looked at that nobody sees in its leases. */
+  | { readonly e: 'looked'; readonly at: Looked; readonly holds: boolean; readonly example?: string }
   /** Something that has a bound was looked at. */
   | { readonly e: 'sample'; readonly bound: string; readonly value: number; readonly limit: number }
   /** Something was broken on purpose. */
   | { readonly e: 'fault'; readonly kind: string }
   /** Nothing is broken any more, and everything had come to rest after so long. */
   | { readonly e: 'rested'; readonly ms: number; readonly limitMs: number }
+
+export type Looked = 'two jobs of one key' | 'job that was replaced came back' | 'result lost' | 'state lost'
 
 export type PublisherEvent =
   /** A message was handed to `publish()`. `order` counts per publisher and topic; `digest` stands for its bytes. */

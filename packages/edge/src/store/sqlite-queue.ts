@@ -102,10 +102,6 @@ export class SqliteQueueStore implements QueueStore {
     return { rows: end ? this.#rows(PAGE, lane, due, id, ...end) : [], more }
   }
 
-  behind(lane: number, count: number): readonly JobRow[] {
-    return this.#rows(BEHIND_IT, lane, count)
-  }
-
   get(places: readonly Place[]): readonly JobRow[] {
     const single = this.#rows(GET, JSON.stringify(places.map(({ lane, due, id }) => [lane, due, id])))
     return [...single, ...this.#together(places.filter(({ due }) => due === 0))]
@@ -202,7 +198,6 @@ const REMOVE = 'delete from job where lane = ? and due = ? and id = ?'
 const BEHIND = 'lane = ? and (due, id) > (?, ?)'
 const SIZES = `select due, id, length(body) from job where ${BEHIND} order by due, id limit ?`
 const PAGE = `select * from job where ${BEHIND} and (due, id) <= (?, ?) order by due, id`
-const BEHIND_IT = 'select * from job where lane = ? order by due desc, id desc limit 1 offset ?'
 const GET = `select job.* from json_each(?) place cross join job
   on lane = place.value ->> 0 and due = place.value ->> 1 and job.id = place.value ->> 2`
 const LOOK_UP = `select job.* from json_each(?) one cross join json_each(?) lanes cross join job

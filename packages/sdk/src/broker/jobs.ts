@@ -12,7 +12,6 @@ import {
   CLAIMABLE,
   chanceOf,
   groupOf,
-  isBehind,
   isExpired,
   isFinal,
   isStrict,
@@ -292,7 +291,9 @@ export class Jobs {
   }
 
   #addTick(tick: Tick, nowMs: number): number {
-    const { options, body, by, sequence } = tick
+    // Each tick comes once: a key would be in its way.
+    const { dedupe: _, ...options } = tick.options
+    const { body, by, sequence } = tick
     const job = this.#add(kindOf(options), { body, by, byText: JSON.stringify(by), sequence, nowMs })
     if (this.#next - this.#carriedNext >= LIMITS.carriedJobs) this.#mustCarry = true
     this.schedules.added(tick, job)
@@ -362,6 +363,7 @@ export class Jobs {
       this.#touched.get(id) ??
       this.#held.get(id)?.job ??
       this.#lost.get(id)?.job ??
+      this.#groups.find(id) ??
       this.#lanes[lane]?.find({ lane, due, id })
     )
   }
@@ -557,6 +559,7 @@ export class Jobs {
 
   #retain(job: Job, ms: number, nowMs: number, result: string | undefined): void {
     this.#free(job, nowMs)
+    this.schedules.ended(job)
     if (result !== undefined) {
       job.extra = { ...job.extra, result }
       this.#putBytes += result.length
@@ -842,12 +845,12 @@ export class Jobs {
   }
 
   /**
-   * Rows of a page whose time is over go, the others stay.
-   * @param excess the last of those that are too many, if any
+   * Rows of a page whose time is over go, and dead ones that are too many; the others stay.
    * @returns when the first that stays is over; `undefined` if none stays
    */
-  sweep(rows: readonly JobRow[], excess: JobRow | undefined, nowMs: number): number | undefined {
+  sweep(rows: readonly JobRow[], nowMs: number): number | undefined {
     let next: number | undefined
+    let excess = this.#rows.in(LANES.dead) - LIMITS.deadJobs
     for (const row of rows) {
       if (row.lane === LANES.keys) {
         const until = countsUntil(row)
@@ -855,18 +858,19 @@ export class Jobs {
         continue
       }
       const until = row.lane === LANES.dead ? row.due + LIMITS.deadMs : row.due
-      const over = until <= nowMs || (excess !== undefined && !isBehind(row, excess))
+      const over = until <= nowMs || (row.lane === LANES.dead && excess > 0)
       if (!over) next = Math.min(next ?? until, until)
-      else this.#forget(this.resolve(row), row.lane)
+      else if (this.#forget(this.resolve(row), row.lane)) excess--
     }
     return next
   }
 
-  #forget(job: Job, lane: number): void {
-    if (job.gone || job.lane !== lane) return
+  #forget(job: Job, lane: number): boolean {
+    if (job.gone || job.lane !== lane) return false
     this.#recount(job)
     job.gone = true
     this.#touch(job)
+    return true
   }
 
   // ---- the store

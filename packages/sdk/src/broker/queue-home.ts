@@ -46,8 +46,6 @@ function rowsOf(store: QueueStore, asked: RowQuery): Maybe<readonly JobRow[]> {
       return store.find(asked.ids, WIDTH)
     case 'get':
       return store.get(asked.places)
-    case 'behind':
-      return store.behind(asked.lane, asked.count)
     case 'page':
       return store.page(asked.lane, asked.after, asked.bounds)
   }

@@ -24,7 +24,6 @@ export type QueueQuery =
     }
   | { readonly what: 'get'; readonly places: readonly Place[] }
   | { readonly what: 'find'; readonly ids: readonly number[] }
-  | { readonly what: 'behind'; readonly lane: number; readonly count: number }
   | { readonly what: 'count'; readonly nowMs: number; readonly lanes: readonly number[]; readonly most: number }
 
 /** All that a home must keep of a link while the queue itself is out of memory. */

@@ -1133,27 +1133,19 @@ export class Queue {
   #sweep(nowMs: number): void {
     this.#sweptAt = nowMs
     this.#jobs.agesAt = NEVER
-    this.#sweepLane(LANES.completed)
-    this.#questions.push({
-      query: { what: 'behind', lane: LANES.dead, count: LIMITS.deadJobs },
-      use: ([excess]) => {
-        this.#sweepLane(LANES.dead, excess)
-        return []
-      },
-    })
-    this.#sweepLane(LANES.keys)
+    for (const lane of [LANES.completed, LANES.dead, LANES.keys]) this.#sweepLane(lane)
   }
 
-  #sweepLane(lane: number, excess?: JobRow, after?: Pick<Place, 'due' | 'id'>): void {
+  #sweepLane(lane: number, after?: Pick<Place, 'due' | 'id'>): void {
     const bounds = { maxJobs: LIMITS.sweepJobs, maxBytes: LIMITS.laneBytes }
     this.#questions.push({
       query: { what: 'page', lane, after, bounds },
       use: (rows, _, nowMs) => {
-        const next = this.#jobs.sweep(rows, excess, nowMs)
+        const next = this.#jobs.sweep(rows, nowMs)
         if (next !== undefined) this.#jobs.agesAt = Math.min(this.#jobs.agesAt, next)
         const last = rows.at(-1)
         // Jobs lie in the order in which they may go, keys do not.
-        if (last && (next === undefined || lane === LANES.keys)) this.#sweepLane(lane, excess, last)
+        if (last && (next === undefined || lane === LANES.keys)) this.#sweepLane(lane, last)
         return []
       },
     })

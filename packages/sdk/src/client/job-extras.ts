@@ -1,7 +1,7 @@
 import { Alarm, elapsed } from '../platform.ts'
 import type { Lease } from '../protocol/frames/queue.ts'
 import { JOB_LIMITS } from '../protocol/job-limits.ts'
-import type { MessError } from './errors.ts'
+import { MessError } from './errors.ts'
 import { JobWatch } from './job-watch.ts'
 import type { QueueSide } from './queue-side.ts'
 import type { Outcome } from './worker.ts'
@@ -33,6 +33,11 @@ export class JobExtras {
     this.watch = new JobWatch(side)
   }
 
+  async cancel(id: number | undefined, reason: string | undefined): Promise<boolean> {
+    if (id === undefined) return false
+    return (await this.#side.answer<{ cancelled: number }>('cancel', { ids: [id], reason })).cancelled > 0
+  }
+
   /** What becomes of a job whose handler returned something. What cannot be kept was promised to be, or nobody minds. */
   outcomeOf(lease: Lease, value: unknown, retained = false): Outcome {
     try {
@@ -44,11 +49,11 @@ export class JobExtras {
     }
   }
 
-  /** Resolves when the state is durable, to whether the lease was live. */
-  async checkpoint(lease: Lease, value: unknown): Promise<boolean> {
+  /** Resolves when the state is durable. @throws {MessError} `lease_lost` */
+  async checkpoint(lease: Lease, value: unknown): Promise<void> {
     const keep = [{ lease, state: this.#lineOf(value, JOB_LIMITS.stateChars) }]
     const { stale } = await this.#side.answer<{ stale: Lease[] }>('settle', { keep })
-    return stale.length === 0
+    if (stale.length > 0) throw new MessError('lease_lost', `Job ${lease[0]} is not this worker's any more`)
   }
 
   progress(lease: Lease, value: unknown): void {
@@ -78,4 +83,13 @@ export class JobExtras {
     this.#alarm.set(Math.max(elapsed(), this.#sentAt + EVERY_MS))
     return report
   }
+}
+
+const known = new WeakMap<QueueSide, JobExtras>()
+
+/** One for each queue of a client. */
+export function extrasOf(side: QueueSide, line: ConstructorParameters<typeof JobExtras>[1]): JobExtras {
+  const extras = known.get(side) ?? new JobExtras(side, line)
+  known.set(side, extras)
+  return extras
 }

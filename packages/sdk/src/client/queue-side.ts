@@ -19,7 +19,6 @@ export class QueueSide {
   readonly #host: TopicHost
   readonly #address: string
   #known: Channel | undefined
-  #extras: Promise<JobExtras> | undefined
 
   constructor(mess: Mess, queue: string) {
     this.queue = queue
@@ -58,13 +57,9 @@ export class QueueSide {
     })
   }
 
-  /** What only some need. What could not be loaded now may be later. */
-  extras(): Promise<JobExtras> {
-    this.#extras ??= import('./job-extras.ts').then(({ JobExtras }) => new JobExtras(this, lineOf))
-    this.#extras.catch(() => {
-      this.#extras = undefined
-    })
-    return this.#extras
+  /** What only some need. */
+  async extras(): Promise<JobExtras> {
+    return (await import('./job-extras.ts')).extrasOf(this, lineOf)
   }
 
   readonly report = (error: MessError): void => this.#host.report(error)

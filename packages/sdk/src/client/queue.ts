@@ -3,6 +3,7 @@ import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { Backoff, BulkParams, CountsResult, JobOptions } from '../protocol/frames/queue.ts'
 import { nameFault } from '../protocol/name.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
+import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
 import type { Mess } from './mess.ts'
 import type { ManyQueues } from './queue-many.ts'
@@ -318,7 +319,7 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     dead: async (page) => (await managing()).list(side, 'dead', page),
     search: async (what) => (await managing()).search(side, what),
     redrive: async (ids) => (await managing()).redrive(side, ids),
-    cancel: (ids) => cancel(side, ids),
+    cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
     promote: async (ids) => (await side.answer<{ promoted: number }>('promote', { ids })).promoted,
     bulk: {
       redrive: many('redrive'),
@@ -396,10 +397,6 @@ export function work<T = unknown>(
 /** The names of the queues of which this client has, or had, a handle. */
 export const queueNames = (mess: Mess): Promise<string[]> => Promise.resolve(namesOf(mess).known())
 
-async function cancel(side: QueueSide, ids: readonly number[], reason?: string): Promise<number> {
-  return (await side.answer<{ cancelled: number }>('cancel', { ids, reason })).cancelled
-}
-
 class Handle implements EnqueuedJob {
   readonly id: number | undefined
   readonly duplicate: boolean
@@ -420,7 +417,7 @@ class Handle implements EnqueuedJob {
   }
 
   async cancel(reason?: string): Promise<boolean> {
-    return this.id !== undefined && (await cancel(this.#side, [this.id], reason)) > 0
+    return (await this.#side.extras()).cancel(this.id, reason)
   }
 }
 
@@ -437,11 +434,16 @@ const BOUNDS = {
   ttlMs: [0, QUEUE_LIMITS.delayMs],
   initialMs: [0, QUEUE_LIMITS.delayMs],
   maxMs: [0, QUEUE_LIMITS.delayMs],
+  /** Of `retain`, and of `dedupe`. */
+  ms: [0, 7 * 86_400_000],
+  maxDelayMs: [0, QUEUE_LIMITS.delayMs],
+  keyMs: [0, QUEUE_LIMITS.delayMs],
 } as const
 
 /** Checked here: a home turns a frame with a wrong option away as a whole. @throws {MessError} `bad_option` */
-function wireOptions({ runAt, backoff, dedupe, nonRetryable, ...rest }: EnqueueOptions): JobOptions {
-  const numbers = { ...rest, ...backoff }
+function wireOptions({ runAt, backoff, dedupe, ...rest }: EnqueueOptions): JobOptions {
+  const { key = '_', ttlMs: keyMs, maxDelayMs } = dedupe ?? {}
+  const numbers = { ...rest, ...backoff, ...rest.retain, maxDelayMs, keyMs }
   for (const [name, [least, most]] of Object.entries(BOUNDS))
     checkWhole(name, numbers[name as keyof typeof BOUNDS], most, least)
   const { type, factor, jitter } = { ...BACKOFF, ...backoff }
@@ -452,13 +454,14 @@ function wireOptions({ runAt, backoff, dedupe, nonRetryable, ...rest }: EnqueueO
   if (id !== undefined && !(id.length >= 1 && id.length <= QUEUE_LIMITS.groupChars))
     throw new MessError('bad_option', `group: 1 to ${QUEUE_LIMITS.groupChars} characters`)
   checkWhole('group.concurrency', concurrency, QUEUE_LIMITS.leasesPerQueue, 1)
+  if (key === '' || !key.isWellFormed() || utf8Bytes(key) > 256)
+    throw new MessError('bad_option', 'key: 1 to 256 bytes')
   const at = runAt?.getTime()
   if (at !== undefined && !(at >= 0)) throw new MessError('bad_option', 'runAt: a moment after 1970')
   return {
     ...rest,
     ...(at !== undefined && { runAt: at }),
-    ...(nonRetryable && { nonRetryable: [...nonRetryable] }),
     ...(dedupe && { dedupe: { mode: 'drop', ...dedupe } }),
     ...(backoff && { backoff: { ...BACKOFF, ...backoff } }),
-  }
+  } as JobOptions
 }

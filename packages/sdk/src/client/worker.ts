@@ -337,7 +337,7 @@ export class Working<T> implements Worker {
     for (const lease of leases) {
       const task = this.#held.get(keyOf(lease))
       if (!task) continue
-      this.#lose(task, lostOf(lease, message))
+      this.#lose(task, new MessError('lease_lost', message ?? `Job ${lease[0]} is not this worker's any more`))
     }
   }
 
@@ -456,9 +456,7 @@ export class Working<T> implements Worker {
       },
       progress: (value) => extra((extras) => extras.progress(lease, value)),
       log: (line) => extra((extras) => extras.log(lease, line)),
-      checkpoint: async (state) => {
-        if (!(await (await this.#side.extras()).checkpoint(lease, state))) throw lostOf(lease)
-      },
+      checkpoint: async (state) => (await this.#side.extras()).checkpoint(lease, state),
     }
   }
 
@@ -519,10 +517,6 @@ export class Working<T> implements Worker {
 export function checkWhole(name: string, value: number | undefined, most: number, least = 0): void {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
     throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
-}
-
-function lostOf([id]: Lease, message = `Job ${id} is not this worker's any more`): MessError {
-  return new MessError('lease_lost', message)
 }
 
 const keyOf = ([id, token]: Lease): string => `${id} ${token}`

@@ -114,16 +114,6 @@ export class IndexedDBQueueStore implements QueueStore {
     )
   }
 
-  behind(lane: number, count: number): Promise<readonly JobRow[]> {
-    return this.#read(async (stores) => {
-      const range = IDBKeyRange.bound([this.#address, lane], [this.#address, lane, END])
-      const most = await ask(stores.heads.count(range))
-      if (most <= count) return []
-      const keys = (await ask(stores.heads.getAllKeys(range, most - count))) as unknown as Key[]
-      return this.#at(stores, keys.slice(-1))
-    })
-  }
-
   since(id: number, lanes: number): Promise<readonly JobRow[]> {
     return this.#read(async (stores) => {
       const rows: JobRow[] = []

@@ -56,13 +56,6 @@ export class MemoryQueueStore implements QueueStore {
     return page
   }
 
-  behind(number: number, count: number): readonly JobRow[] {
-    const lane = this.#lanes.get(number)
-    if (!lane || lane.rows.size <= count) return []
-    if (!lane.sorted) sort(lane)
-    return [...lane.rows.values()].slice(-1 - count, lane.rows.size - count)
-  }
-
   get(places: readonly Place[]): readonly JobRow[] {
     return places.flatMap((place) => this.#get(place) ?? [])
   }

@@ -194,14 +194,6 @@ export function queueStoreSuite(name: string, { make, reopen, within = (test) =>
       expect(await store.get(ids.map((id) => row(id % 7, 0, id)))).toHaveLength(1_000)
     })
 
-    promise('finds the last job that has so many behind it', async (store) => {
-      await store.commit({ ...NOTHING, put: [row(30, 70, 5), row(30, 70, 3), row(30, 60, 9), row(31, 1, 1)] })
-      const behind = async (count: number) => idsOf(await store.behind(30, count))
-
-      expect([await behind(0), await behind(1), await behind(2), await behind(3)]).toEqual([[5], [3], [9], []])
-      expect(await store.behind(29, 0)).toEqual([])
-    })
-
     promise('counts the jobs of lanes that are due, as far as it is asked to', async (store) => {
       await store.commit({ ...NOTHING, put: [row(5, 0, 1), row(5, 0, 2), row(15, 70, 3), row(15, 80, 4)] })
 

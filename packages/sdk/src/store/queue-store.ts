@@ -51,8 +51,6 @@ export interface QueueStore {
   durable(): Maybe<void>
   /** Jobs of a lane behind a place, in order: at least one if there is any, then more while their payloads fit in `maxBytes`. */
   page(lane: number, after: Pick<Place, 'due' | 'id'> | undefined, bounds: PageBounds): Maybe<readonly JobRow[]>
-  /** Of a lane the last job that has so many others behind it, if there is one. */
-  behind(lane: number, count: number): Maybe<readonly JobRow[]>
   /** Those of the places that have a row. */
   get(places: readonly Place[]): Maybe<readonly JobRow[]>
   /** Jobs whose ids are `id` or higher, of the lanes below `lanes`; in those the due of every job is 0. */
