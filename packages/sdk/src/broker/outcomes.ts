@@ -21,25 +21,27 @@ export interface News {
  * and of jobs that are to be found for longer there is a row.
  */
 export class Outcomes {
-  readonly #recent = new Map<number, Outcome>()
+  /** Two generations, of which the older one goes as a whole: to take out the oldest one by one costs more than all the rest of an ack. */
+  #newer = new Map<number, Outcome>()
+  #older = new Map<number, Outcome>()
   #bytes = 0
   readonly #watchers = new Map<number, Set<number>>()
   readonly #watched = new Map<number, Set<number>>()
   #news: News[] = []
 
   get(id: number): Outcome | undefined {
-    return this.#recent.get(id)
+    return this.#newer.get(id) ?? this.#older.get(id)
   }
 
   note(id: number, outcome: Outcome): void {
-    const recent = this.#recent
-    recent.set(id, outcome)
-    this.#bytes += outcome.result?.length ?? 0
-    while (recent.size > LIMITS.recentJobs || this.#bytes > LIMITS.recentBytes) {
-      const [oldest, { result }] = recent.entries().next().value as [number, Outcome]
-      recent.delete(oldest)
-      this.#bytes -= result?.length ?? 0
+    this.#newer.set(id, outcome)
+    if (outcome.result !== undefined) this.#bytes += outcome.result.length
+    if (this.#newer.size > LIMITS.recentJobs / 2 || this.#bytes > LIMITS.recentBytes / 2) {
+      this.#older = this.#newer
+      this.#newer = new Map()
+      this.#bytes = 0
     }
+    if (this.#watchers.size === 0) return
     const links = this.#watchers.get(id)
     if (!links) return
     this.#news.push({ id, outcome, links })
@@ -49,8 +51,8 @@ export class Outcomes {
 
   /** The job is not over after all. */
   reopen(id: number): void {
-    this.#bytes -= this.#recent.get(id)?.result?.length ?? 0
-    this.#recent.delete(id)
+    this.#newer.delete(id)
+    this.#older.delete(id)
   }
 
   /** What has not been told yet. */
