@@ -129,6 +129,7 @@ const GROUPS = [
         over: 'the rest is looked for when it is needed',
       },
       filterChars: { what: 'A text that jobs are searched for.', over: '`bad_params`' },
+      queuesPerPage: { over: '`bad_params`' },
       countedJobs: { over: 'jobs behind them count as not due yet' },
       jobErrorChars: { what: 'What is kept of an error.', over: '`bad_params`' },
       workerHandlers: { over: '`bad_option`' },

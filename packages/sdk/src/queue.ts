@@ -13,6 +13,7 @@ export {
   type JobSearch,
   type JobState,
   type JobView,
+  type ManyOptions,
   type PageOptions,
   type Queue,
   type QueueLimits,

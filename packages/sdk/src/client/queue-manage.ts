@@ -1,11 +1,63 @@
 import type { BulkParams, BulkResult, JobFilter, ListResult } from '../protocol/frames/queue.ts'
 import type { WorkersResult } from '../protocol/frames/workers.ts'
-import type { BulkFilter, JobPage, JobPlace, JobSearch, JobState, JobView, PageOptions, WorkerView } from './queue.ts'
+import type {
+  BulkFilter,
+  JobPage,
+  JobPlace,
+  JobSearch,
+  JobState,
+  JobView,
+  PageOptions,
+  Queue,
+  WorkerView,
+} from './queue.ts'
 import type { QueueSide } from './queue-side.ts'
 
-/** Looking at jobs and doing something to many of them: loaded by whoever does it first. */
+/** Looking at jobs and doing something to some of them, or to a queue: loaded by whoever does it first. */
 
 type Action = BulkParams['action']
+
+type Management = Pick<
+  Queue<never>,
+  | 'workers'
+  | 'list'
+  | 'dead'
+  | 'search'
+  | 'redrive'
+  | 'cancel'
+  | 'promote'
+  | 'bulk'
+  | 'clear'
+  | 'pause'
+  | 'resume'
+  | 'limit'
+>
+
+export function managementOf(side: QueueSide): Management {
+  const many =
+    (action: Action) =>
+    (filter?: BulkFilter): Promise<number> =>
+      bulk(side, action, filter)
+  const setPaused = async (paused: boolean): Promise<void> => {
+    await side.answer('pause', { paused })
+  }
+  return {
+    workers: () => workersOf(side),
+    list: (state, page) => list(side, state, page),
+    dead: (page) => list(side, 'dead', page),
+    search: (what) => search(side, what),
+    redrive: (ids) => redrive(side, ids),
+    cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
+    promote: async (ids) => (await side.answer<{ promoted: number }>('promote', { ids })).promoted,
+    bulk: { redrive: many('redrive'), cancel: many('cancel'), promote: many('promote'), retry: many('retry') },
+    clear: () => bulk(side, 'cancel', { state: 'dead' }),
+    pause: () => setPaused(true),
+    resume: () => setPaused(false),
+    limit: async ({ concurrency, rate }) => {
+      await side.answer('limit', { concurrency, rate })
+    },
+  }
+}
 
 const PAGE = 100
 const SEARCHED: readonly JobState[] = ['active', 'ready', 'scheduled', 'retrying', 'dead', 'completed']
@@ -21,7 +73,7 @@ const wireFilter = ({ text, group, error, enqueuedFrom, enqueuedTo }: JobSearch)
   return Object.keys(filter).length > 0 ? filter : undefined
 }
 
-export async function list(
+async function list(
   side: QueueSide,
   state: JobState,
   { after, limit = PAGE, ...search }: PageOptions = {},
@@ -51,7 +103,7 @@ export async function list(
   }
 }
 
-export async function search(
+async function search(
   side: QueueSide,
   { state, limit = PAGE, ...what }: JobSearch & { readonly state?: JobState; readonly limit?: number },
 ): Promise<JobView[]> {
@@ -69,7 +121,7 @@ export async function search(
 }
 
 /** Piece by piece, each of which is asked for again on the next link if its answer was lost. */
-export async function bulk(side: QueueSide, action: Action, { state, ...what }: BulkFilter = {}): Promise<number> {
+async function bulk(side: QueueSide, action: Action, { state, ...what }: BulkFilter = {}): Promise<number> {
   const filter = wireFilter(what)
   const params = { action, ...(state && { state }), ...(filter && { filter }) }
   let count = 0
@@ -82,12 +134,12 @@ export async function bulk(side: QueueSide, action: Action, { state, ...what }: 
   }
 }
 
-export async function redrive(side: QueueSide, ids: readonly number[] | undefined): Promise<number> {
+async function redrive(side: QueueSide, ids: readonly number[] | undefined): Promise<number> {
   if (!ids) return bulk(side, 'redrive')
   return (await side.answer<{ redriven: number }>('redrive', { ids })).redriven
 }
 
-export async function workersOf(side: QueueSide): Promise<WorkerView[]> {
+async function workersOf(side: QueueSide): Promise<WorkerView[]> {
   const workers: WorkerView[] = []
   let after: string | undefined
   do {

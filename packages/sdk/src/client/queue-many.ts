@@ -1,6 +1,13 @@
+import type { ManyOptions } from './queue.ts'
+import { QueueNames } from './queue-names.ts'
+import type { QueueSide } from './queue-side.ts'
 import type { Turns, Worker, Working } from './worker.ts'
 
+export { namesOf } from './queue-names.ts'
+
 /** One worker on many queues, the earlier ones first: loaded by whoever works on several. */
+
+const FIND_MS = 10_000
 
 /** Which of these a queue is one of, from 0; -1 for none. `*` stands for any characters, and what begins with `!` is left out. */
 export function rankOf(patterns: readonly string[], queue: string): number {
@@ -22,14 +29,7 @@ function fits(pattern: string, queue: string): boolean {
   return queue.length - last.length >= at && queue.endsWith(last)
 }
 
-export interface ManyParts<T> {
-  readonly patterns: readonly string[]
-  readonly concurrency: number
-  /** Tells of each queue that there is, at once or later. @returns what ends that */
-  readonly watch: (found: (queue: string) => void) => () => void
-  readonly begin: (queue: string, turns: Turns) => Working<T>
-  readonly signal: AbortSignal | undefined
-}
+type Begin<T> = (queue: string, turns: Turns) => Working<T>
 
 interface Member<T> {
   readonly queue: string
@@ -45,20 +45,31 @@ interface Member<T> {
  * wait here until their leases end.
  */
 export class ManyQueues<T> implements Turns {
-  readonly #parts: ManyParts<T>
+  readonly #patterns: readonly string[]
+  readonly #concurrency: number
+  readonly #begin: Begin<T>
   readonly #members: Member<T>[] = []
-  readonly #unwatch: () => void
+  readonly #names: QueueNames | undefined
   readonly #done = Promise.withResolvers<void>()
   #running = 0
   #quiet = false
   #stopping: Promise<void> | undefined
 
-  constructor(parts: ManyParts<T>) {
-    this.#parts = parts
-    for (const pattern of parts.patterns) if (!/[!*]/.test(pattern)) this.#add(pattern)
-    this.#unwatch = parts.watch((queue) => this.#add(queue))
+  /** @param side of all queues */
+  constructor(
+    side: QueueSide,
+    patterns: readonly string[],
+    { concurrency = 1, findMs = FIND_MS, signal }: ManyOptions,
+    begin: Begin<T>,
+  ) {
+    this.#patterns = patterns
+    this.#concurrency = concurrency
+    this.#begin = begin
+    const isGlob = (pattern: string): boolean => !pattern.startsWith('!') && pattern.includes('*')
+    for (const pattern of patterns) if (!/[!*]/.test(pattern)) this.#add(pattern)
+    if (patterns.some(isGlob))
+      this.#names = new QueueNames(side, { beatMs: findMs, found: (queues) => this.#addAll(queues) })
     // It ends also where it has found no queue.
-    const { signal } = parts
     const stop = (): void => void this.stop()
     signal?.addEventListener('abort', stop)
     void this.done.then(() => signal?.removeEventListener('abort', stop))
@@ -79,10 +90,16 @@ export class ManyQueues<T> implements Turns {
     for (const { worker } of this.#members) worker[quiet ? 'quiet' : 'resume']()
   }
 
+  /** The earlier ones first, or jobs of a later one would be begun before they are asked. */
+  #addAll(queues: readonly string[]): void {
+    const ranked = queues.map((queue) => ({ queue, rank: rankOf(this.#patterns, queue) }))
+    for (const { queue } of ranked.toSorted((a, b) => a.rank - b.rank)) this.#add(queue)
+  }
+
   #add(queue: string): void {
-    const rank = rankOf(this.#parts.patterns, queue)
+    const rank = rankOf(this.#patterns, queue)
     if (this.#stopping || rank === -1 || this.#members.some((one) => one.queue === queue)) return
-    const member: Member<T> = { queue, rank, worker: this.#parts.begin(queue, this), open: true }
+    const member: Member<T> = { queue, rank, worker: this.#begin(queue, this), open: true }
     const behind = this.#members.findIndex((one) => one.rank > rank || (one.rank === rank && one.queue > queue))
     if (this.#quiet) member.worker.quiet()
     this.#members.splice(behind === -1 ? this.#members.length : behind, 0, member)
@@ -93,7 +110,7 @@ export class ManyQueues<T> implements Turns {
   // ---- what its workers ask
 
   begin(): boolean {
-    if (this.#running >= this.#parts.concurrency) return false
+    if (this.#running >= this.#concurrency) return false
     this.#running++
     return true
   }
@@ -122,7 +139,7 @@ export class ManyQueues<T> implements Turns {
   }
 
   stop(options?: Parameters<Worker['stop']>[0]): Promise<void> {
-    this.#unwatch()
+    this.#names?.stop()
     // Each time: those that are stopping already may be given longer, or less.
     const stopped = Promise.all(this.#members.map(({ worker }) => worker.stop(options)))
     this.#stopping ??= stopped.then(() => this.#done.resolve())

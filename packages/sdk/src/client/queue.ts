@@ -1,13 +1,13 @@
 import { complain, now } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
-import type { Backoff, BulkParams, CountsResult, JobOptions } from '../protocol/frames/queue.ts'
+import { EVERY_QUEUE } from '../protocol/every-queue.ts'
+import type { Backoff, CountsResult, JobOptions } from '../protocol/frames/queue.ts'
 import { nameFault } from '../protocol/name.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
 import type { Mess } from './mess.ts'
 import type { ManyQueues } from './queue-many.ts'
-import { namesOf } from './queue-names.ts'
 import { lineOf, QueueSide } from './queue-side.ts'
 import type { Ack, Stored } from './receipt.ts'
 import type { Schedules } from './schedules.ts'
@@ -239,9 +239,6 @@ export interface QueueLimits {
 
 const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
 
-/** Whoever only adds jobs and works does not load it. */
-const managing = () => import('./queue-manage.ts')
-
 /**
  * A handle on a queue of a client. It lives where the client's topics do: on the server, or else between the tabs of an origin or in the
  * process.
@@ -253,7 +250,6 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
   const { schema, ...defaults } = options
   const shared = wireOptions(defaults)
   const side = new QueueSide(mess, name)
-  namesOf(mess).add(name)
   const read = (raw: unknown): O => (schema ? applySchema(schema as StandardSchema<unknown, O>, raw, 'Job') : raw) as O
 
   const written = (data: I): string => {
@@ -289,17 +285,8 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     }
   }
 
-  const many =
-    (action: BulkParams['action']) =>
-    async (filter?: BulkFilter): Promise<number> =>
-      (await managing()).bulk(side, action, filter)
-  const setPaused = async (paused: boolean): Promise<void> => {
-    await side.answer('pause', { paused })
-  }
-
-  // Who has no schedules does not load what manages them.
-  const schedules = async (): Promise<Schedules<I>> =>
-    (await import('./schedules.ts')).schedulesOf(side, { lineOf: written, wireOptions })
+  // Whoever only adds jobs and works does not load it.
+  const managing = async () => (await import('./queue-manage.ts')).managementOf(side)
 
   return {
     name,
@@ -314,64 +301,68 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     work: (handler, workOptions = {}) => new Working<O>(side, { handler, read }, workOptions),
     counts: () => side.answer('counts', {}),
     job: (id) => new Handle(side, id, false),
-    workers: async () => (await managing()).workersOf(side),
-    list: async (state, page) => (await managing()).list(side, state, page),
-    dead: async (page) => (await managing()).list(side, 'dead', page),
-    search: async (what) => (await managing()).search(side, what),
-    redrive: async (ids) => (await managing()).redrive(side, ids),
-    cancel: async (ids) => (await side.answer<{ cancelled: number }>('cancel', { ids })).cancelled,
-    promote: async (ids) => (await side.answer<{ promoted: number }>('promote', { ids })).promoted,
-    bulk: {
-      redrive: many('redrive'),
-      cancel: many('cancel'),
-      promote: many('promote'),
-      retry: many('retry'),
-    },
-    clear: () => many('cancel')({ state: 'dead' }),
-    pause: () => setPaused(true),
-    resume: () => setPaused(false),
-    limit: async ({ concurrency, rate }) => {
-      await side.answer('limit', { concurrency, rate })
-    },
-    schedules: {
-      upsert: async (...asked) => (await schedules()).upsert(...asked),
-      list: async () => (await schedules()).list(),
-      remove: async (id) => (await schedules()).remove(id),
-      runNow: async (id) => (await schedules()).runNow(id),
-      pause: async (id) => (await schedules()).pause(id),
-      resume: async (id) => (await schedules()).resume(id),
-    },
+    ...later(managing, MANAGED),
+    bulk: later(async () => (await managing()).bulk, ['redrive', 'cancel', 'promote', 'retry']),
+    // Who has no schedules does not load what manages them.
+    schedules: later(
+      async () => (await import('./schedules.ts')).schedulesOf<I>(side, { lineOf: written, wireOptions }),
+      ['upsert', 'list', 'remove', 'runNow', 'pause', 'resume'],
+    ),
   }
+}
+
+const MANAGED = [
+  'workers',
+  'list',
+  'dead',
+  'search',
+  'redrive',
+  'cancel',
+  'promote',
+  'clear',
+  'pause',
+  'resume',
+  'limit',
+] as const
+
+/** Calls of something that is loaded with the first of them. */
+function later<T extends object, K extends keyof T>(load: () => Promise<T>, names: readonly K[]): Pick<T, K> {
+  const call =
+    (name: K) =>
+    async (...given: unknown[]): Promise<unknown> =>
+      ((await load())[name] as (...given: unknown[]) => unknown)(...given)
+  return Object.fromEntries(names.map((name) => [name, call(name)])) as Pick<T, K>
+}
+
+export interface ManyOptions extends WorkOptions {
+  /** How often a server is asked for queues that are new, in ms. Default 10,000; without a server they are found at once. */
+  readonly findMs?: number
 }
 
 /**
  * Handle the jobs of several queues, the earlier ones first: `work(mess, ['critical', 'mail/*', '*', '!low'], handler)`. `*` stands for any
- * characters, and what begins with `!` is left out; queues that fit the same pattern go by their names, and those that come later are
- * found. `concurrency` and whatever else there is counts for all of them together. A job of an earlier queue is begun before one of a later one
- * whenever both are at hand, so a later queue gets nothing while earlier ones have more than can be handled: give it a worker of its own.
+ * characters, and what begins with `!` is left out; queues that fit the same pattern go by their names. A `*` finds the queues that there
+ * are, and those that come later, wherever they live: on a server those on which its user may work. `concurrency` and whatever else
+ * there is counts for all of them together. A job of an earlier queue is begun before one of a later one whenever both are at hand, so a
+ * later queue gets nothing while earlier ones have more than can be handled: give it a worker of its own.
  * @throws {MessError} `bad_name`, `bad_option`
  */
 export function work<T = unknown>(
   mess: Mess,
   queues: readonly string[],
   handler: (job: Job<T>, queue: string) => unknown,
-  options: WorkOptions = {},
+  options: ManyOptions = {},
 ): Worker {
   for (const pattern of queues) {
     const wrong = nameFault(pattern.replace(/^!/, '').replaceAll('*', 'x'))
     if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
   }
-  const names = namesOf(mess)
+  const side = new QueueSide(mess, EVERY_QUEUE)
   let made: ManyQueues<T> | undefined
   const many = import('./queue-many.ts').then(({ ManyQueues }) => {
-    const read = (raw: unknown): T => raw as T
-    made = new ManyQueues<T>({
-      patterns: queues,
-      concurrency: options.concurrency ?? 1,
-      watch: (found) => names.watch(found),
-      signal: options.signal,
-      begin: (queue, turns) =>
-        new Working<T>(new QueueSide(mess, queue), { handler: (job) => handler(job, queue), read, turns }, options),
+    made = new ManyQueues(side, queues, options, (queue, turns) => {
+      const read = (raw: unknown): T => raw as T
+      return new Working<T>(new QueueSide(mess, queue), { handler: (job) => handler(job, queue), read, turns }, options)
     })
     return made
   })
@@ -380,7 +371,7 @@ export function work<T = unknown>(
   const stop: Worker['stop'] = (how) => made?.stop(how) ?? many.then((loaded) => loaded.stop(how))
   const done = many.then((loaded) => loaded.done)
   // It ends with its client also where it has found no queue.
-  new QueueSide(mess, '').track({ stop: (waitMs) => stop({ waitMs }), done })
+  side.track({ stop: (waitMs) => stop({ waitMs }), done })
   const hush = (quiet: boolean): void => void many.then((loaded) => loaded.hush(quiet))
   return {
     get running() {
@@ -394,8 +385,9 @@ export function work<T = unknown>(
   }
 }
 
-/** The names of the queues of which this client has, or had, a handle. */
-export const queueNames = (mess: Mess): Promise<string[]> => Promise.resolve(namesOf(mess).known())
+/** The names of the queues that there are: in the process, in the browser, or on the server those that its user may view or work on. */
+export const queueNames = async (mess: Mess): Promise<string[]> =>
+  (await import('./queue-many.ts')).namesOf(new QueueSide(mess, EVERY_QUEUE))
 
 class Handle implements EnqueuedJob {
   readonly id: number | undefined

@@ -90,6 +90,8 @@ export const LIMITS = {
   filterChars: 256,
   /** Jobs of one lane that are counted as due; those behind them count as not due yet. */
   countedJobs: 10_000,
+  /** Names of queues in one answer. */
+  queuesPerPage: 1_000,
   /** Since it was enqueued first, a job whose time is moved by repeats waits no longer, unless its `maxDelayMs` says otherwise. */
   debounceMs: 24 * 3_600_000,
   /** The longest time for which a job that is done is kept with its result. */

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { splitLines } from './answers.ts'
 import { type Fault, fault } from './error-codes.ts'
 import { QUEUE_REQUESTS, type QueueParams } from './frames/queue.ts'
+import { NAMES_REQUESTS, type NamesRequest } from './frames/queue-names.ts'
 import { Envelope, type Method, type Params, REQUESTS } from './frames/requests.ts'
 import { LIMITS } from './limits.ts'
 import { lineFault } from './payload.ts'
@@ -65,6 +66,12 @@ export function decodeQueueRequest(text: string): QueueRequest | BadRequest {
   if (!Number.isSafeInteger(params.first + lines.count))
     return { id, fault: fault('bad_params', 'first: out of its bounds') }
   return { method: 'enqueue', id, params, lines }
+}
+
+/** On a link to all queues. */
+export function decodeNamesRequest(text: string): NamesRequest | BadRequest {
+  const read = readFrame(text, NAMES_REQUESTS, 'no frame here')
+  return 'fault' in read ? read : (read as NamesRequest)
 }
 
 /** Its payload will stand in a line of its own, in the frames that bring its jobs. */

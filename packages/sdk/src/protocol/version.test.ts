@@ -29,6 +29,7 @@ import {
   WatchResult,
   WorkResult,
 } from './frames/queue.ts'
+import { MoreParams, NAMES_REQUESTS, QueuesResult } from './frames/queue-names.ts'
 import { Envelope, REQUESTS } from './frames/requests.ts'
 import { SubscribeResult, UnsubscribeResult } from './frames/subscribe.ts'
 import { WorkersResult } from './frames/workers.ts'
@@ -74,6 +75,7 @@ const FRAMES = {
       forgot: ForgotParams,
     },
   },
+  names: { requests: NAMES_REQUESTS, results: { queues: QueuesResult }, notifications: { more: MoreParams } },
 }
 
 /** What valibot keeps beside a schema's meaning. */

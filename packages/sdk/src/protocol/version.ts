@@ -4,7 +4,7 @@
  *
  * 1 (2026-11): hello, authenticate, subscribe, unsubscribe, credit, publish, history; deliver, gap, goodbye. To queues: enqueue, work,
  * claim, settle, report, watch, unwatch, counts, workers, list, redrive, cancel, promote, bulk, pause, limit, schedule, schedules, unschedule,
- * pauseSchedule, runSchedule; jobs, lost, ended, reported, forgot.
+ * pauseSchedule, runSchedule; jobs, lost, ended, reported, forgot. To all queues: queues; more.
  */
 export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bearer.' } as const
 
@@ -13,7 +13,7 @@ export const PROTOCOL = { current: 1, oldest: 1, name: 'messkit.1', bearer: 'bea
  * `version.test.ts` fails on a change that has no line here, and says what belongs to one.
  */
 export const WIRE_HISTORY = [
-  { version: 1, at: '2026-11', hash: '350a001e4cb32fdc469775c89bbeaae7f2e34d1cd3b6b64e3c5cd2639108ab9e' },
+  { version: 1, at: '2026-11', hash: 'e9cc0afeb6d30dc1afdd6229d2380335099cdcca6d7b72d66d17dc139022feb5' },
 ] as const
 
 /** The one exchange that is not JSON: the platform answers it without waking the object. */

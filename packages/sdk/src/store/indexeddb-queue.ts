@@ -1,4 +1,4 @@
-import { queueAddress } from '../protocol/version.ts'
+import { queueAddress, queueAt } from '../protocol/version.ts'
 import { ask, type Database, type Stores } from './indexeddb-database.ts'
 import type { JobRow, LaneCount, PageBounds, Place, QueueCommit, QueueLoaded, QueueStore } from './queue-store.ts'
 import { StoreConflict } from './store.ts'
@@ -196,4 +196,13 @@ async function entries(heads: IDBObjectStore, range: IDBKeyRange, most?: number)
 
 function missing({ lane, due, id }: Place): never {
   throw new StoreConflict(`job ${id} is not at ${due} in lane ${lane}`)
+}
+
+/** Names of the queues that a home was ever made for. */
+export function queuesIn(database: Database): Promise<string[]> {
+  const prefix = queueAddress('')
+  return database.read(['logs'], async ({ logs }) => {
+    const addresses = await ask(logs.getAllKeys(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))
+    return addresses.flatMap((address) => queueAt(address as string) ?? [])
+  })
 }
