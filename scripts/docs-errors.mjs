@@ -24,6 +24,7 @@ const GROUPS = [
       job_expired: 'Give it a longer `ttlMs`, or the queue more workers.',
       job_cancelled: 'Nothing: somebody did not want it any more. The message has the reason that was given.',
       job_unknown: 'Give jobs whose result is asked for later a `retain`.',
+      enqueue_refused: 'See `cause`. It is for your `beforeEnqueue` to say what may be enqueued.',
       handler_failed: 'See `cause`. Give `onError` to choose between `skip`, `stop` and `{ retryInMs }`.',
       gap: 'Load the state from where you keep it, then go on: pass `onGap`, or subscribe anew from `start`.',
       unsent: "Wait until `status.unsent` is 0 and nothing is refused, or call `forget({ unsent: 'discard' })`.",
@@ -114,7 +115,7 @@ const GROUPS = [
       version_unsupported: 'Update the older side.',
       too_many_faults: 'Correct the client.',
       upgrade_needed: 'Open a WebSocket and offer the sub-protocol.',
-      not_found: 'The server has `/health` and `/v1/topics/<name>`.',
+      not_found: 'The server has `/health`, `/v1/topics/<name>` and `/v1/queues/<name>`.',
       wrong_topic: 'Name the topic of the link’s address.',
       wrong_queue: 'Name the queue of the link’s address.',
       bad_schedule:

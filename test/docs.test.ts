@@ -45,7 +45,7 @@ describe('pages', () => {
 })
 
 describe('examples', () => {
-  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules', 'queues', 'queue-results'])(
+  test.each(['readme', 'embed', 'schema', 'connect', 'encrypt', 'schedules', 'queues', 'queue-results', 'queue-hooks'])(
     '%s prints what it says',
     async (name) => {
       const printed = listen()

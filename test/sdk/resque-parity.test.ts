@@ -107,6 +107,42 @@ test('schedules with a description and parameters, and "queue now"', async () =>
   expect((await queue.list('ready')).jobs.map(({ data }) => data)).toEqual([{ report: 'sales' }])
 })
 
+test('hooks before, after and around, and where a job fails', async () => {
+  const log: string[] = []
+  const note = (what: string) => (): void => void log.push(what)
+  const queue = createQueue<string>(open(), 'mail', {
+    hooks: { beforeEnqueue: (data) => data !== 'spam', afterEnqueue: note('after enqueue') },
+  })
+
+  await expect(queue.enqueue('spam')).rejects.toMatchObject({ code: 'enqueue_refused' })
+  await queue.enqueue('a', ONCE)
+  const worker = queue.work(() => Promise.reject(new Error('no network')), {
+    hooks: {
+      before: note('before'),
+      around: async (_, handle) => {
+        log.push('around')
+        await handle()
+      },
+      after: note('after'),
+      failed: (_, error) => void log.push(String(error)),
+    },
+  })
+  await vi.waitFor(async () => expect(await queue.counts()).toMatchObject({ dead: 1 }))
+  await worker.stop()
+
+  expect(log.filter((one) => one !== 'after enqueue')).toEqual(['before', 'around', 'Error: no network'])
+  expect(log).toContain('after enqueue')
+})
+
+test('a mode for tests, in which jobs run where they are enqueued', async () => {
+  const done: string[] = []
+  const queue = createQueue<string>(open(), 'mail', { inline: ({ data }) => void done.push(data) })
+
+  await queue.enqueue('a', { delayMs: HOUR_MS })
+
+  expect(done).toEqual(['a'])
+})
+
 test('a list of delayed jobs, with promote, cancel and search', async () => {
   const queue = createQueue<{ to: string }>(open(), 'mail')
   await queue.enqueueMany([{ to: 'ana' }, { to: 'ben' }, { to: 'cleo' }], { delayMs: HOUR_MS })

@@ -1,3 +1,4 @@
+export type { EnqueueHooks, WorkHooks } from './client/hooks.ts'
 export {
   type BackoffOptions,
   type BulkFilter,

@@ -64,6 +64,10 @@ export class QueueSide {
 
   readonly report = (error: MessError): void => this.#host.report(error)
 
+  /** A hook threw where nothing depends on it. */
+  readonly failed = (message: string, cause: unknown): void =>
+    this.report(new MessError('handler_failed', message, { cause }))
+
   /** Stopped when the client is closed, which waits for it. */
   track(worker: Parameters<TopicHost['track']>[0]): void {
     this.#host.track(worker)

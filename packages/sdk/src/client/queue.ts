@@ -6,10 +6,11 @@ import { nameFault } from '../protocol/name.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { utf8Bytes } from '../protocol/text.ts'
 import { MessError } from './errors.ts'
+import type { EnqueueHooks } from './hooks.ts'
 import type { Mess } from './mess.ts'
 import type { ManyQueues } from './queue-many.ts'
 import { lineOf, QueueSide } from './queue-side.ts'
-import type { Ack, Stored } from './receipt.ts'
+import type { Ack, PendingReceipt, Stored } from './receipt.ts'
 import type { Schedules } from './schedules.ts'
 import { applySchema, type StandardSchema } from './schema.ts'
 import { checkWhole, type Job, type JobReport, type Worker, Working, type WorkOptions } from './worker.ts'
@@ -59,6 +60,14 @@ export interface DedupeOptions {
 export interface QueueOptions<I, O> extends Omit<EnqueueOptions, 'delayMs' | 'runAt' | 'dedupe'> {
   /** Checks what is enqueued and what handlers get. Must answer at once. */
   readonly schema?: StandardSchema<I, O>
+  /** What else is done with each job enqueued by this handle; jobs that others or schedules add do not come by here. */
+  readonly hooks?: EnqueueHooks<I>
+  /**
+   * For tests, with a client without a `url`: jobs are handled by this, where they are enqueued. `enqueue()` resolves when they are over;
+   * whatever would wait, for its time or for another attempt, goes on at once, and all else is as ever. It rejects as `result()` does: with
+   * `job_dead` once no attempt is left, whose `cause` is what the last one threw.
+   */
+  readonly inline?: (job: Job<O>) => unknown
 }
 
 /** One job, for whoever enqueued it; of others' jobs for whoever may see payloads. */
@@ -247,7 +256,7 @@ const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, max
 export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOptions<I, O> = {}): Queue<I, O> {
   const wrong = nameFault(name)
   if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
-  const { schema, ...defaults } = options
+  const { schema, hooks: { beforeEnqueue, afterEnqueue } = {}, inline, ...defaults } = options
   const shared = wireOptions(defaults)
   const side = new QueueSide(mess, name)
   const read = (raw: unknown): O => (schema ? applySchema(schema as StandardSchema<unknown, O>, raw, 'Job') : raw) as O
@@ -257,6 +266,17 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     return lineOf(data)
   }
 
+  const admit = (data: I): void => {
+    let cause: unknown
+    try {
+      // Whoever answers later would refuse nothing.
+      if ((beforeEnqueue?.(data) ?? true) === true) return
+    } catch (thrown) {
+      cause = thrown
+    }
+    throw new MessError('enqueue_refused', 'beforeEnqueue refused it', { cause })
+  }
+
   const add = (data: readonly I[], own: EnqueueOptions | undefined): Enqueuing<EnqueuedJob[]> => {
     const jobOptions = { ...shared, ...(own && wireOptions(own)) }
     const { delayMs, ttlMs } = jobOptions
@@ -264,16 +284,22 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     const given = Object.keys(jobOptions).length > 0
     const key = given ? JSON.stringify({ ...jobOptions, ...(timed && { askedAt: now() }) }) : undefined
     const lines = data.map(written)
+    if (beforeEnqueue) data.forEach(admit)
     const { unsent, refused } = mess.status
     if (unsent + refused + lines.length > CLIENT_LIMITS.outboxMessages)
       throw new MessError('outbox_full', `The outbox holds ${unsent + refused} messages`, { scope: 'mess' })
     const { outbox } = side
-    const receipts = lines.map((line) => outbox.add(line, key))
+    const receipts = lines.map((line) => (inlined ? inlined.then((one) => one.add(line, key)) : outbox.add(line, key)))
     const jobs = Promise.all(receipts).then((acks) =>
       (acks as Ack[]).map(({ offset, duplicate }) => new Handle(side, offset, duplicate)),
     )
+    if (afterEnqueue)
+      import('./hooks.ts').then(({ enqueued }) => enqueued(jobs, data, afterEnqueue, side)).catch(complain)
     // What was enqueued in one go is stored in one go.
-    return withStored(jobs, receipts.at(-1)?.stored ?? Promise.resolve({ durability: 'memory' }))
+    return withStored(
+      jobs,
+      (receipts.at(-1) as PendingReceipt | undefined)?.stored ?? Promise.resolve({ durability: 'memory' }),
+    )
   }
 
   const enqueueMany: Queue<I, O>['enqueueMany'] = (data, own) => {
@@ -284,6 +310,17 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
       return Object.assign(wrong, { stored: wrong as Promise<never> })
     }
   }
+
+  // Whoever has one is a test.
+  const inlined =
+    inline &&
+    import('./inline.ts').then(
+      ({ Inline }) =>
+        new Inline<O>(mess, side, inline, (handler, turns, onError) => {
+          const concurrency = QUEUE_LIMITS.workerHandlers
+          return new Working(side, { handler, read, turns }, { concurrency, onError })
+        }),
+    )
 
   // Whoever only adds jobs and works does not load it.
   const managing = async () => (await import('./queue-manage.ts')).managementOf(side)

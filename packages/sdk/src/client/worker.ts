@@ -3,6 +3,7 @@ import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
 import { MessError, type Trouble } from './errors.ts'
+import type { WorkHooks } from './hooks.ts'
 import type { JobExtras } from './job-extras.ts'
 import type { QueueSide } from './queue-side.ts'
 import type { Asking } from './session-events.ts'
@@ -53,6 +54,8 @@ export interface WorkOptions {
   readonly concurrency?: number
   /** A handler that takes longer, and does not extend, loses the job. Default 60,000. */
   readonly leaseMs?: number
+  /** What else is done with each job. */
+  readonly hooks?: WorkHooks
   /** Ends the worker, like `stop()`. */
   readonly signal?: AbortSignal
   /** A handler threw; the job is tried again as its options say. Default: an `error` event. */
@@ -161,12 +164,13 @@ export class Working<T> implements Worker {
   constructor(
     side: QueueSide,
     { handler, read, turns }: { handler: (job: Job<T>) => unknown; read: (raw: unknown) => T; turns?: Turns },
-    { concurrency = 1, leaseMs = LEASE_MS, signal, onError }: WorkOptions,
+    { concurrency = 1, leaseMs = LEASE_MS, hooks, signal, onError }: WorkOptions,
   ) {
     checkWhole('concurrency', concurrency, QUEUE_LIMITS.workerHandlers, 1)
     checkWhole('leaseMs', leaseMs, QUEUE_LIMITS.leaseMs, 1)
     this.#side = side
-    this.#handler = handler
+    // Who has none loads nothing for them, and waits for nothing.
+    this.#handler = hooks ? async (job) => (await import('./hooks.ts')).handle(job, handler, hooks, side) : handler
     this.#read = read
     this.#turns = turns
     this.#report = onError ?? side.report

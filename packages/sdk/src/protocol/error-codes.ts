@@ -304,7 +304,7 @@ export const ERRORS = {
     retryable: false,
     http: 422,
   },
-  handler_failed: { number: 1408, meaning: 'A handler threw', retryable: false, http: 500 },
+  handler_failed: { number: 1408, meaning: 'A handler or a hook threw', retryable: false, http: 500 },
   gap: {
     number: 1409,
     meaning: 'Messages between two offsets are not available any more',
@@ -320,6 +320,12 @@ export const ERRORS = {
     http: 409,
   },
   resume_in_use: { number: 1412, meaning: 'Another subscription resumes by this name', retryable: true, http: 409 },
+  enqueue_refused: {
+    number: 1454,
+    meaning: 'The hook `beforeEnqueue` refused the job; nothing was stored',
+    retryable: false,
+    http: 422,
+  },
   lease_lost: {
     number: 1420,
     meaning: 'The job is not this worker’s any more; somebody else may have it',
