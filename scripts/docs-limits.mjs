@@ -130,6 +130,8 @@ const GROUPS = [
       },
       filterChars: { what: 'A text that jobs are searched for.', over: '`bad_params`' },
       queuesPerPage: { over: '`bad_params`' },
+      ownRulesPerPage: { over: 'the rest stands on the next page' },
+      namesIdleMs: { over: 'the link ends; the SDK opens another when it asks again' },
       countedJobs: { over: 'jobs behind them count as not due yet' },
       jobErrorChars: { what: 'What is kept of an error.', over: '`bad_params`' },
       workerHandlers: { over: '`bad_option`' },

@@ -10,6 +10,7 @@ import * as hello from '../packages/sdk/src/protocol/frames/hello.ts'
 import * as history from '../packages/sdk/src/protocol/frames/history.ts'
 import * as publish from '../packages/sdk/src/protocol/frames/publish.ts'
 import * as queue from '../packages/sdk/src/protocol/frames/queue.ts'
+import * as queueNames from '../packages/sdk/src/protocol/frames/queue-names.ts'
 import { REQUESTS } from '../packages/sdk/src/protocol/frames/requests.ts'
 import * as scalars from '../packages/sdk/src/protocol/frames/scalars.ts'
 import * as schedules from '../packages/sdk/src/protocol/frames/schedules.ts'
@@ -28,6 +29,7 @@ const FILES = {
     history,
     publish,
     queue,
+    'queue-names': queueNames,
     scalars,
     schedules,
     subscribe,
@@ -67,7 +69,12 @@ const SAID = {
 }
 const REQUEST_ONLY = ['RequestId']
 
-const OF_QUEUES = new Set([...Object.values(queue), ...Object.values(schedules), ...Object.values(workers)])
+const OF_QUEUES = new Set([
+  ...Object.values(queueNames),
+  ...Object.values(queue),
+  ...Object.values(schedules),
+  ...Object.values(workers),
+])
 const NAMES = new Map()
 const DOCS = new Map()
 for (const [file, module] of Object.entries(FILES)) {
@@ -126,6 +133,12 @@ export function queueTables() {
     ),
     '## Broker to client',
     ...pushed.map(([name, schema]) => section(name.replace('Params', '').toLowerCase(), [['`params`', schema]])),
+    '## All queues',
+    section('queues', [
+      ['`params`', queueNames.QueuesParams],
+      ['`result`', queueNames.QueuesResult],
+    ]),
+    section('more', [['`params`', queueNames.MoreParams]]),
     '## Values',
     values(
       [...NAMES].filter(([schema, name]) => OF_QUEUES.has(schema) && schema.kind === 'schema' && !FRAME.test(name)),

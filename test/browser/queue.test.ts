@@ -152,6 +152,32 @@ test('two tabs without a server share a queue, which outlives the one that is it
   expect(summary(await late.evaluate(() => kept.queue.counts()))).toEqual({ ...NOTHING, scheduled: 2 })
 })
 
+test('a worker on patterns finds the queues of other tabs at once, and those that lie on the disk', {
+  timeout: LONG_MS,
+}, async () => {
+  const pages = await site()
+  const context = await browser()
+  const [one, two] = [await open(context, pages), await open(context, pages)]
+  await one.evaluate(() => kept.queue.enqueue(0))
+  const workAll = (): void => {
+    kept.worker = sdk.work(kept.mess, ['*', '!low/*'], (_, queue) => void kept.begun.push(queue))
+  }
+  await two.evaluate(workAll)
+  await eventually(() => two.evaluate(() => kept.begun), [NAME])
+
+  await one.evaluate(() =>
+    Promise.all(['low/imports', 'news'].map((name) => sdk.createQueue(kept.mess, name).enqueue(1))),
+  )
+  await eventually(() => two.evaluate(() => kept.begun), [NAME, 'news'])
+  await Promise.all([one, two].map((page) => page.close()))
+  const late = await open(context, pages)
+
+  expect(await late.evaluate(() => sdk.queueNames(kept.mess))).toEqual(['low/imports', NAME, 'news'])
+  await late.evaluate(() => sdk.createQueue(kept.mess, 'news').enqueue(2))
+  await late.evaluate(workAll)
+  await eventually(() => late.evaluate(() => kept.begun), ['news'])
+})
+
 test('a worker in a page that is frozen gives back what it has not begun, and takes jobs again when it is back', {
   timeout: LONG_MS,
 }, async () => {

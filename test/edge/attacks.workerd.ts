@@ -8,6 +8,7 @@ import type { Env } from '../../packages/edge/src/env.ts'
 import worker from '../../packages/edge/src/index.ts'
 import { QUEUE_CALLS } from '../../packages/edge/src/queues/calls.ts'
 import { QUEUE_REQUESTS } from '../../packages/sdk/src/protocol/frames/queue.ts'
+import { NAMES_REQUESTS } from '../../packages/sdk/src/protocol/frames/queue-names.ts'
 import { REQUESTS } from '../../packages/sdk/src/protocol/frames/requests.ts'
 import { encodeEnqueue } from '../support/queue-client.ts'
 import { Client, codeOf, makeToken, paramsOf, SECRET, upgradeRequest } from './client.ts'
@@ -159,6 +160,15 @@ const WAYS: Record<string, Way | 'names nothing'> = {
   'queue unschedule': queueFrame('unschedule', { id: 'often' }),
   'queue pauseSchedule': queueFrame('pauseSchedule', { id: 'often', paused: true }),
   'queue runSchedule': queueFrame('runSchedule', { id: 'often', run: 'run-of-ana' }),
+  'names hello': 'names nothing',
+  'names authenticate': 'names nothing',
+  'names queues': async (name, sub) => {
+    const client = await enterQueue('*', { sub })
+    const answer = await client.ask('queues', { queue: name })
+    client.close()
+    return { code: codeOf(answer), ...textsOf(client) }
+  },
+  'GET /v1/queues': http('GET', (name) => `/v1/queues?queue=${name}`),
   'ALL /v1/topics/:topic{[\\s\\S]+}': door,
   'ALL /v1/queues/:queue{[\\s\\S]+}': doorOf('queues'),
   ...Object.fromEntries(
@@ -257,8 +267,11 @@ test('every method and every route has its line, so that none is added without t
   const methods = Object.keys(REQUESTS).map((method) => `ws ${method}`)
   const calls = Object.keys(QUEUE_CALLS).map((call) => `call ${call}`)
   const queueMethods = Object.keys(QUEUE_REQUESTS).map((method) => `queue ${method}`)
+  const nameMethods = Object.keys(NAMES_REQUESTS).map((method) => `names ${method}`)
 
-  expect(Object.keys(WAYS).sort()).toEqual([...new Set([...methods, ...queueMethods, ...calls, ...routes])].sort())
+  expect(Object.keys(WAYS).sort()).toEqual(
+    [...new Set([...methods, ...queueMethods, ...nameMethods, ...calls, ...routes])].sort(),
+  )
 })
 
 // ---- names
@@ -351,7 +364,8 @@ test.each(ways)('C7, C8 what is there and what is not are answered alike: %s', a
   const there = await way(SECRET_TOPIC, 'ana')
   const nowhere = await way('vault/none', 'ana')
 
-  expect(there.code).toMatch(/^(wrong_topic|wrong_queue|forbidden)$/)
+  // `bad_params` of what names no queue: it is asked about all of them.
+  expect(there.code).toMatch(/^(wrong_topic|wrong_queue|forbidden|bad_params)$/)
   expect(there.text.replaceAll(SECRET_TOPIC, '')).toBe(nowhere.text.replaceAll('vault/none', ''))
 })
 

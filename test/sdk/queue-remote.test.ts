@@ -1,5 +1,5 @@
 import { createMess, type Mess, type MessError, type MessOptions, type OutboxEntry } from '@messkit/sdk'
-import { createQueue, type Job, type Queue } from '@messkit/sdk/queue'
+import { createQueue, type Job, type Queue, queueNames, work } from '@messkit/sdk/queue'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { runProxy, type TestProxy } from '../support/proxy.ts'
@@ -69,6 +69,54 @@ describe('a queue on a server', () => {
     expect(mess.status).toMatchObject({ connection: 'online', unsent: 0 })
     await eventually(() => expect(proxy.open).toBe(0))
     expect(mess.status.connection).toBe('offline')
+  })
+})
+
+describe('a worker on patterns', () => {
+  test('finds queues that others have made, and those that they make later', async () => {
+    const at = newName().replace('/', '')
+    const producer = open()
+    for (const name of ['mail', 'low']) await createQueue<string>(producer, `${at}/${name}`).enqueue(name)
+    const begun: string[] = []
+    const worker = work(open(), [`${at}/*`, `!${at}/low`], (_, queue) => void begun.push(queue), { findMs: 20 })
+    await eventually(() => expect(begun).toEqual([`${at}/mail`]))
+
+    await createQueue<string>(producer, `${at}/news`).enqueue('later')
+
+    await eventually(() => expect(begun).toEqual([`${at}/mail`, `${at}/news`]))
+    await worker.stop()
+    expect((await queueNames(producer)).filter((name) => name.startsWith(at))).toEqual(
+      ['low', 'mail', 'news'].map((name) => `${at}/${name}`),
+    )
+  })
+
+  test('finds nothing that its user may not work on, and says nothing of it', async () => {
+    const at = newName().replace('/', '')
+    await createQueue<string>(open(), `${at}/vault`).enqueue('gold')
+    const errors: MessError[] = []
+    const stranger = open({ token: () => makeToken({ sub: 'producer' }) })
+    stranger.on('error', (error) => errors.push(error))
+    const worker = work(stranger, [`${at}/*`], () => {}, { findMs: 20 })
+
+    expect(await queueNames(stranger)).toEqual([])
+    await worker.stop()
+    expect(errors).toEqual([])
+  })
+
+  test('goes on finding them after its server has died', async () => {
+    const own = await ownServer()
+    const producer = open({ url: own.url })
+    await createQueue<number>(producer, 'first').enqueue(1)
+    const begun: string[] = []
+    const worker = work(open({ url: own.url }), ['*'], (_, queue) => void begun.push(queue), { findMs: 20 })
+    await eventually(() => expect(begun).toEqual(['first']))
+
+    await own.kill()
+    await own.restart()
+    await createQueue<number>(producer, 'second').enqueue(2)
+
+    await eventually(() => expect(begun).toEqual(['first', 'second']))
+    await worker.stop()
   })
 })
 

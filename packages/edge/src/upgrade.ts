@@ -15,16 +15,22 @@ import { stubOf } from './objects/resource-stub.ts'
  * of the way: frames go between client and object.
  */
 export async function openLink(request: Request, resource: Resource, env: Env): Promise<Response> {
+  const protocols = handshake(request, env)
+  if (protocols instanceof Response) return protocols
+  const admitted = await admit(readBearer(protocols), resource, { request, env })
+  if (!('code' in admitted)) return connect(resource, admitted, env)
+  countDenial(env, admitted.code)
+  return refuse(admitted)
+}
+
+/** The sub-protocols that are offered, or why this is no upgrade to have here. */
+export function handshake(request: Request, env: Env): string[] | Response {
   const protocols = readProtocols(request.headers.get('sec-websocket-protocol'))
   if (!isUpgrade(request) || !protocols.includes(PROTOCOL.name)) {
     return httpError(fault('upgrade_needed'), { upgrade: 'websocket' })
   }
   const stranger = originFault(request, env.ALLOWED_ORIGINS)
-  if (stranger) return httpError(stranger)
-  const admitted = await admit(readBearer(protocols), resource, { request, env })
-  if (!('code' in admitted)) return connect(resource, admitted, env)
-  countDenial(env, admitted.code)
-  return refuse(admitted)
+  return stranger ? httpError(stranger) : protocols
 }
 
 function isUpgrade({ method, headers }: Request): boolean {

@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { keysOf, type PolicyDocument, readPolicy } from '../access/document.ts'
 import { carryOver, type News, NO_NEWS, readNews, writeNews } from '../access/news.ts'
-import { resourceOf } from '../access/resource.ts'
+import { keyOf, resourceOf } from '../access/resource.ts'
 import type { Kick } from '../access/resource-access.ts'
 import { type AuditRecord, type RecordQuery, type RecordRow, Records } from '../audit/records.ts'
 import { Refusals } from '../audit/refusals.ts'
@@ -20,7 +20,7 @@ const KICK_MS = 60_000
 const DENIAL_WINDOW_MS = 60_000
 const DENIALS_KEPT_MS = 7 * 24 * 3_600_000
 
-/** `live` and `own` have the keys of topics and queues. */
+/** `live` and `own` have the keys of topics and queues, `queue` names: of all queues that anybody was ever let into. */
 const TABLES = `
   create table if not exists policy (version integer primary key, news text not null);
   create table if not exists policy_part (
@@ -28,6 +28,7 @@ const TABLES = `
   ) without rowid;
   create table if not exists live (name text primary key) without rowid;
   create table if not exists own (name text primary key) without rowid;
+  create table if not exists queue (name text primary key) without rowid;
   create table if not exists kick (id integer primary key autoincrement, who text not null, until integer not null);
   create table if not exists denial (
     at integer not null, reason text not null, count integer not null, primary key (at, reason)
@@ -97,6 +98,8 @@ export class DirectoryObject extends DurableObject<Env> {
   enrol(name: string, known: number): string | undefined {
     this.#sql.exec('insert into live values (?) on conflict do nothing', name)
     for (const told of this.#telling) if (told.name === name) told.enrolled = true
+    const { kind, name: queue } = resourceOf(name)
+    if (kind === 'queue') this.#sql.exec('insert into queue values (?) on conflict do nothing', queue)
     return this.news(known)
   }
 
@@ -108,6 +111,18 @@ export class DirectoryObject extends DurableObject<Env> {
   /** Whether a topic or queue has rules or grants of its own, which may let in whom the deployment's do not. */
   hasOwn(key: string): boolean {
     return this.#sql.exec('select 1 from own where name = ?', key).toArray().length > 0
+  }
+
+  /** A page of the queues there are, in their order, and whether each has rules or grants of its own. */
+  queues(after: string, limit: number): { readonly name: string; readonly own: boolean }[] {
+    const rows = this.#sql.exec(
+      `select queue.name, own.name is not null as own from queue left join own on own.name = ? || queue.name
+       where queue.name > ? order by queue.name limit ?`,
+      keyOf({ kind: 'queue', name: '' }),
+      after,
+      limit,
+    )
+    return rows.toArray().map(({ name, own }) => ({ name: name as string, own: own === 1 }))
   }
 
   markOwn(key: string): void {

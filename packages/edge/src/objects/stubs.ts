@@ -10,6 +10,7 @@ type Calls =
   | 'lookUp'
   | 'hasOwn'
   | 'markOwn'
+  | 'queues'
   | 'change'
   | 'revoke'
   | 'kick'

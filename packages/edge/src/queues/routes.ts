@@ -1,4 +1,5 @@
 import {
+  EVERY_QUEUE,
   encodeRequest,
   type Fault,
   fault,
@@ -24,6 +25,7 @@ import { httpError } from '../http-error.ts'
 import { stubOf } from '../objects/resource-stub.ts'
 import { openLink } from '../upgrade.ts'
 import { type Asked, QUEUE_CALLS } from './calls.ts'
+import { openNames } from './names.ts'
 
 /** The answer of a request that waits for nothing stays out no longer, or something is wrong. */
 const ANSWER_MS = 30_000
@@ -31,6 +33,7 @@ const KEY_CHARS = 255
 
 /** What stands at the address of a queue: a WebSocket or, behind its name, a call. */
 export async function openQueue(request: Request, path: string, env: Env): Promise<Response> {
+  if (path === EVERY_QUEUE) return openNames(request, env)
   const end = path.lastIndexOf('/')
   const call = `${request.method} ${path.slice(end + 1)}`
   // A queue may be called like a call.

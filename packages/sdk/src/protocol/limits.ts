@@ -92,6 +92,10 @@ export const LIMITS = {
   countedJobs: 10_000,
   /** Names of queues in one answer. */
   queuesPerPage: 1_000,
+  /** Queues with rules of their own, each of which has to be asked, that are looked at for one answer. */
+  ownRulesPerPage: 50,
+  /** A link on which nobody has asked for names for so long is closed by a server. */
+  namesIdleMs: 30_000,
   /** Since it was enqueued first, a job whose time is moved by repeats waits no longer, unless its `maxDelayMs` says otherwise. */
   debounceMs: 24 * 3_600_000,
   /** The longest time for which a job that is done is kept with its result. */
