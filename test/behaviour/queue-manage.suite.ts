@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest'
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
-import type { BulkResult, ListResult } from '../../packages/sdk/src/protocol/frames/queue.ts'
+import type { BulkResult, ListResult, RedriveResult } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import { leaseOf, type QueueClient, type Taken } from '../support/queue-client.ts'
 import type { Declare } from './queue-groups.suite.ts'
@@ -236,6 +236,77 @@ export function manageSuite(promise: Declare): void {
 
       expect(await find(client, 'dead', {})).toMatchObject({ jobs: [{ id: 2 }] })
     })
+
+    promise('drives all dead jobs again in pieces, and none that has died since', async (stage) => {
+      const client = await stage.connect()
+      const count = LIMITS.laneJobs + 500
+      for (let first = 1; first <= count; first += 500) {
+        await client.enqueue(upTo(500, first))
+        await bury(client, 500)
+      }
+
+      const first = await client.ask<RedriveResult>('redrive', {})
+      stage.nowMs += 10
+      await bury(client, 500)
+      await stage.hibernate()
+      const more = { snapshot: first.snapshot, after: first.next }
+      const second = await client.ask<RedriveResult>('redrive', more)
+
+      expect(first).toMatchObject({ redriven: LIMITS.laneJobs, more: true })
+      expect(second).toEqual({ redriven: 500, more: false })
+      expect(await client.counts()).toMatchObject({ ready: 1_000, dead: 500 })
+      await expect(client.ask('redrive', { ...more, after: [0, 0, 1] })).rejects.toMatchObject({ code: 'bad_params' })
+    })
+
+    promise(
+      'says that there are no more dead jobs to drive again where those have died again meanwhile',
+      async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a', 'b'])
+        await bury(client, 2)
+        await client.work(2)
+
+        const driven = client.ask('redrive', {})
+        const again = (await client.gets(4)).slice(2)
+        await client.settle({ retry: again.map((one) => ({ lease: leaseOf(one), error: 'again', dead: true })) })
+
+        expect(await driven).toEqual({ redriven: 2, more: false })
+        expect(await client.counts()).toMatchObject({ dead: 2 })
+      },
+    )
+
+    promise(
+      'shows jobs whose time has come among those that are ready, and no more among those that wait',
+      async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['now'])
+        await client.enqueue(['soon', 'later'], { delayMs: 60_000, priority: 9 })
+        await client.enqueue(['much later'], { delayMs: 600_000 })
+        const listed = async (state: string): Promise<number[]> => {
+          const ids: number[] = []
+          for (let after: ListResult['next']; ; ) {
+            const page: ListResult = await client.ask('list', { state, limit: 1, ...(after && { after }) })
+            ids.push(...idsOf(page))
+            after = page.next
+            if (!after) return ids.sort()
+          }
+        }
+
+        expect([await listed('ready'), await listed('scheduled')]).toEqual([[1], [2, 3, 4]])
+        await client.ask('promote', { ids: [3] })
+        expect([await listed('ready'), await listed('scheduled')]).toEqual([
+          [1, 3],
+          [2, 4],
+        ])
+        stage.nowMs += 60_000
+        expect([await listed('ready'), await listed('scheduled')]).toEqual([[1, 2, 3], [4]])
+
+        expect(await all(client, { action: 'cancel', state: 'scheduled' })).toEqual([1, 0])
+        expect([await listed('ready'), await listed('scheduled')]).toEqual([[1, 2, 3], []])
+        expect((await all(client, { action: 'cancel', state: 'ready' })).reduce((sum, one) => sum + one)).toBe(3)
+        expect(await client.counts()).toMatchObject({ ready: 0, scheduled: 0 })
+      },
+    )
 
     promise('cancels jobs that are held, and tells their workers', async (stage) => {
       const client = await stage.connect()

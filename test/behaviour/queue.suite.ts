@@ -683,7 +683,7 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await stage.restart()
         const other = await stage.connect()
 
-        expect(await other.ask('redrive', {})).toEqual({ redriven: 1, more: true })
+        expect(await other.ask('redrive', {})).toEqual({ redriven: 1, more: false })
         expect(await other.ask('redrive', {})).toEqual({ redriven: 0, more: false })
         await other.work(1)
 

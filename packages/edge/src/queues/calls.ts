@@ -100,7 +100,10 @@ export const QUEUE_CALLS: Readonly<Record<string, Call>> = {
     (params) => ({ method: 'list', params }),
     (result) => listOf(result as ListResult),
   ),
-  'POST redrive': call(v.strictObject({ ids: passedOn }), (params) => ({ method: 'redrive', params })),
+  'POST redrive': call(v.strictObject({ ids: passedOn, snapshot: passedOn, after: passedOn }), (params) => ({
+    method: 'redrive',
+    params,
+  })),
   'POST cancel': call(v.strictObject({ ids: v.unknown() }), (params) => ({ method: 'cancel', params })),
   'POST promote': call(v.strictObject({ ids: v.unknown() }), (params) => ({ method: 'promote', params })),
   'POST bulk': call(

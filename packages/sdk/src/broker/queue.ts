@@ -11,7 +11,7 @@ import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, Place } from '../store/queue-store.ts'
 import { StoreFull } from '../store/store.ts'
 import { Allowance } from './allowance.ts'
-import { isMeant, lanesOf, matches } from './filter.ts'
+import { beforeFirst, inState, isMeant, lanesOf, matches } from './filter.ts'
 import type { Need } from './groups.ts'
 import { CLAIMABLE, deliveryOf, groupOf, type Job, LANES } from './job.ts'
 import { type Claim, type Held, isKeyed, Jobs } from './jobs.ts'
@@ -299,7 +299,7 @@ export class Queue {
       case 'list':
         return this.#list(link, from, id, frame.params, nowMs)
       case 'redrive':
-        return this.#redrive(link, from, id, frame.params)
+        return this.#redrive(link, from, id, frame.params, nowMs)
       case 'cancel':
         return this.#cancel(link, from, id, frame.params)
       case 'promote':
@@ -869,12 +869,22 @@ export class Queue {
     if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
     // What is filtered is read in larger pieces than it is asked for.
     const bounds = { maxJobs: filter ? LIMITS.laneJobs : limit, maxBytes: LIMITS.pageBytes }
-    const page = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
-      this.#later(link, id, { what: 'page', lane, after: behind, bounds }, (rows) => {
-        if (rows.length === 0 && lane + 1 < end) return page(lane + 1, undefined)
+    const page = (lane: number, behind = beforeFirst(state, nowMs)): QueueEffect[] =>
+      this.#later(link, id, { what: 'page', lane, after: behind, bounds }, (read) => {
+        const rows = inState(read, state, nowMs)
+        const next = this.#nextLane(lane, state)
+        if (rows.length === 0 && next < end) return page(next)
         return this.#listed(link, id, rows, params)
       })
-    return after ? page(after[0], { due: after[1], id: after[2] }) : page(first, undefined)
+    return after ? page(after[0], { due: after[1], id: after[2] }) : page(first)
+  }
+
+  /** Of lanes in which jobs wait for their time few hold one that is ready, and most hold none. */
+  #nextLane(lane: number, state: string | undefined): number {
+    let next = lane + 1
+    const skips = (): boolean => state === 'ready' && next >= LANES.scheduled && next < CLAIMABLE
+    while (skips() && this.#jobs.waitingIn(next, next + 1) === 0) next++
+    return next
   }
 
   #listed(link: number, id: number, rows: readonly JobRow[], { filter, limit }: QueueParams<'list'>): QueueEffect[] {
@@ -945,25 +955,30 @@ export class Queue {
     const asked = authorize(from.identity, 'change')
     if ('code' in asked) return answerError(link, id, asked)
     if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
-    const [first, end] = lanesOf(action === 'cancel' ? state : ACTS_ON[action])
+    const acted = action === 'cancel' ? state : ACTS_ON[action]
+    const [first, end] = lanesOf(acted)
     if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
-    const piece = (lane: number, behind: Pick<Place, 'due' | 'id'> | undefined): QueueEffect[] =>
-      this.#later(link, id, { what: 'page', lane, after: behind, bounds: lanePage() }, (rows, _, at) => {
+    const piece = (lane: number, behind = beforeFirst(acted, snapshot[2])): QueueEffect[] =>
+      this.#later(link, id, { what: 'page', lane, after: behind, bounds: lanePage() }, (read, _, at) => {
+        const rows = inState(read, acted, snapshot[2])
         const may = authorize(from.identity, 'change')
         if ('code' in may) return answerError(link, id, may)
         const last = rows.at(-1)
-        if (!last && lane + 1 < end) return piece(lane + 1, undefined)
+        const nextLane = this.#nextLane(lane, acted)
+        if (!last && nextLane < end) return piece(nextLane)
         const isOne = (row: JobRow): boolean => {
           const job = this.#jobs.resolve(row)
           return isMeant(job, snapshot) && matches(job, filter)
         }
         const next = last && { next: [last.lane, last.due, last.id] }
         if (action === 'redrive')
-          return this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) => ({ count, snapshot, ...next }))
+          return this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) =>
+            this.#reply(link, id, { count, snapshot, ...next }),
+          )
         const { count, effects } = this.#act(may, action, rows.filter(isOne), at)
         return [...effects, ...this.#reply(link, id, { count, snapshot, ...next })]
       })
-    return after ? piece(after[0], { due: after[1], id: after[2] }) : piece(first, undefined)
+    return after ? piece(after[0], { due: after[1], id: after[2] }) : piece(first)
   }
 
   #act(
@@ -976,17 +991,33 @@ export class Queue {
     return { count: rows.filter((row) => this.#jobs.promote(may, row, nowMs)).length, effects: [] }
   }
 
-  #redrive(link: number, from: Link, id: number, { ids }: QueueParams<'redrive'>): QueueEffect[] {
+  #redrive(link: number, from: Link, id: number, params: QueueParams<'redrive'>, nowMs: number): QueueEffect[] {
+    const { ids, after, snapshot = this.#jobs.snapshot(nowMs) } = params
     const asked = authorize(from.identity, 'change')
     if ('code' in asked) return answerError(link, id, asked)
-    const query: QueueQuery = ids
-      ? { what: 'find', ids }
-      : { what: 'page', lane: LANES.dead, after: undefined, bounds: lanePage() }
-    return this.#later(link, id, query, (rows, _, nowMs) => {
-      // Those whose keys others have stay where they are, and would be met again and again.
-      const result = (redriven: number): object => ({ redriven, more: ids === undefined && redriven > 0 })
-      return this.#redriveAll(link, from, id, rows, nowMs, result)
-    })
+    const redriven = (count: number): QueueEffect[] => this.#reply(link, id, { redriven: count, more: false })
+    if (ids)
+      return this.#later(link, id, { what: 'find', ids }, (rows, _, at) =>
+        this.#redriveAll(link, from, id, rows, at, redriven),
+      )
+    if (after && after[0] !== LANES.dead) return answerError(link, id, ELSEWHERE)
+    const isOne = (row: JobRow): boolean => isMeant(this.#jobs.resolve(row), snapshot)
+    const dead = (behind: Pick<Place, 'due' | 'id'> | undefined, most?: number): QueueQuery => {
+      const { maxJobs, maxBytes } = lanePage()
+      return { what: 'page', lane: LANES.dead, after: behind, bounds: { maxJobs: most ?? maxJobs, maxBytes } }
+    }
+    return this.#later(link, id, dead(after && { due: after[1], id: after[2] }), (rows, _, at) =>
+      this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) => {
+        const last = rows.at(-1)
+        if (!last) return redriven(count)
+        // What has died again since lies behind them, too, and is not meant.
+        return this.#later(link, id, dead(last, 1), ([behind]) => {
+          if (!behind || !isOne(behind)) return redriven(count)
+          const next = [last.lane, last.due, last.id]
+          return this.#reply(link, id, { redriven: count, more: true, snapshot, next })
+        })
+      }),
+    )
   }
 
   /** Once the keys that they want to have again are known. */
@@ -996,14 +1027,14 @@ export class Queue {
     id: number,
     rows: readonly JobRow[],
     nowMs: number,
-    result: (count: number) => object,
+    done: (count: number) => QueueEffect[],
   ): QueueEffect[] {
     const redrive = (found: Found, atMs: number): QueueEffect[] => {
       // The right may have been taken away while the store was asked.
       const may = authorize(from.identity, 'change')
       if ('code' in may) return answerError(link, id, may)
       const redriven = [...found.jobs.values()].filter((row) => this.#jobs.redrive(may, row, found, atMs))
-      return this.#reply(link, id, result(redriven.length))
+      return done(redriven.length)
     }
     const keys = this.#jobs.keysOf(rows)
     if (keys.length === 0) return redrive(new Found(rows), nowMs)

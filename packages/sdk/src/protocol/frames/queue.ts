@@ -297,9 +297,25 @@ export const ListResult = v.object({
   messages: v.array(v.unknown()),
 })
 
-/** Client → broker: dead jobs, those named or all there are, wait again, with all their attempts. `more`: ask again. */
-export const RedriveParams = v.object({ queue: TopicName, ids: v.optional(many(Positive)) })
-export const RedriveResult = v.object({ redriven: Count, more: v.boolean() })
+/** How far a queue had come; opaque to clients. */
+export const Snapshot = v.tuple([Count, Count, Count])
+
+/**
+ * Client → broker: dead jobs, those named or all that are dead now, wait again, with all their attempts. `more`: ask again with `snapshot` and
+ * `next` as `after`; jobs that have died since are not meant, or it would never end where all die again.
+ */
+export const RedriveParams = v.object({
+  queue: TopicName,
+  ids: v.optional(many(Positive)),
+  snapshot: v.optional(Snapshot),
+  after: v.optional(Place),
+})
+export const RedriveResult = v.object({
+  redriven: Count,
+  more: v.boolean(),
+  snapshot: v.optional(Snapshot),
+  next: v.optional(Place),
+})
 
 /**
  * Client → broker: jobs that are not done are not to be; whoever works on one, or watches it, is told, with the reason. Without the right
@@ -326,13 +342,13 @@ export const BulkParams = v.object({
   action: v.picklist(['redrive', 'cancel', 'promote', 'retry']),
   state: v.optional(v.picklist(['ready', 'scheduled', 'retrying', 'dead'])),
   filter: v.optional(JobFilter),
-  snapshot: v.optional(v.tuple([Count, Count, Count])),
+  snapshot: v.optional(Snapshot),
   after: v.optional(Place),
 })
 /** `count`: how many this piece has changed. */
 export const BulkResult = v.object({
   count: Count,
-  snapshot: v.tuple([Count, Count, Count]),
+  snapshot: Snapshot,
   next: v.optional(Place),
 })
 
@@ -420,6 +436,7 @@ export type ListParams = v.InferOutput<typeof ListParams>
 export type ListResult = v.InferOutput<typeof ListResult>
 export type JobFilter = v.InferOutput<typeof JobFilter>
 export type BulkParams = v.InferOutput<typeof BulkParams>
+export type RedriveResult = v.InferOutput<typeof RedriveResult>
 export type BulkResult = v.InferOutput<typeof BulkResult>
 export type JobFacts = v.InferOutput<typeof JobFacts>
 export type JobsParams = v.InferOutput<typeof JobsParams>
