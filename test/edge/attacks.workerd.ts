@@ -181,6 +181,7 @@ const WAYS: Record<string, Way | 'names nothing'> = {
       'POST release': { leases: [[1, 1]] },
       'POST snooze': { leases: [[1, 1]], ms: 1 },
       'GET counts': undefined,
+      'GET stats': undefined,
       'GET workers': undefined,
       'GET jobs': undefined,
       'POST redrive': {},

@@ -264,6 +264,25 @@ test('those who hold jobs can be looked at', async () => {
   })
 })
 
+test('its counts are there for monitoring, as text that Prometheus reads', async () => {
+  await enqueue('a', 'b')
+  await call('POST pause')
+  const headers = { authorization: `Bearer ${await makeToken({ sub: 'ana' })}` }
+  const url = `https://mess.test/v1/queues/${queue}/stats`
+
+  const response = await worker.fetch(new Request(url, { headers }), here.vars)
+
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+  const lines = (await response.text()).split('\n')
+  expect(lines.at(-1)).toBe('')
+  expect(lines.filter((line) => line !== '' && !line.startsWith('# '))).toEqual([
+    ...['ready', 'scheduled', 'retrying', 'active', 'dead', 'completed'].map(
+      (state) => `messkit_queue_jobs{queue="${queue}",state="${state}"} ${state === 'ready' ? 2 : 0}`,
+    ),
+    `messkit_queue_paused{queue="${queue}"} 1`,
+  ])
+})
+
 // ---- refusals
 
 const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
@@ -275,6 +294,7 @@ const BODIES: Record<keyof typeof QUEUE_CALLS, object | undefined> = {
   'POST release': { leases: [[1, 1]] },
   'POST snooze': { leases: [[1, 1]], ms: 1 },
   'GET counts': undefined,
+  'GET stats': undefined,
   'GET workers': undefined,
   'GET jobs': undefined,
   'POST redrive': {},

@@ -2,7 +2,10 @@ import { createMess, type Mess } from '@messkit/sdk'
 import { createQueue, queueNames, work } from '@messkit/sdk/queue'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
-/** What people who come from Resque look for, under the names it has there. Signals are in signals.test.ts, who may what in queue-http.workerd.ts. */
+/**
+ * What people who come from Resque look for, under the names it has there. Signals are in signals.test.ts, who may what and
+ * counts for monitoring in queue-http.workerd.ts.
+ */
 
 function open(): Mess {
   const mess = createMess({ storage: 'memory', tabs: false })

@@ -36,10 +36,11 @@ class BodyFault extends Error {
   }
 }
 
-/** What came of it as a response; a body that is no good and a policy with mistakes are answers, too. */
-export async function answered(work: () => Promise<object | Fault>): Promise<Response> {
+/** What came of it as a response, text as it is; a body that is no good and a policy with mistakes are answers, too. */
+export async function answered(work: () => Promise<object | string | Fault>): Promise<Response> {
   try {
     const made = await work()
+    if (typeof made === 'string') return new Response(made, { headers: { ...HEADERS, 'content-type': PLAIN } })
     return isFault(made) ? httpError(made) : json(made)
   } catch (error) {
     if (error instanceof PolicyError) {
@@ -63,5 +64,8 @@ function paramsFault(issue: v.BaseIssue<unknown>): Fault {
 
 export const isFault = (made: object): made is Fault => 'code' in made
 
-const json = (body: object, status = 200): Response =>
-  Response.json(body, { status, headers: { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } })
+const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+/** With the version of what monitoring reads. */
+const PLAIN = 'text/plain; version=0.0.4; charset=utf-8'
+
+const json = (body: object, status = 200): Response => Response.json(body, { status, headers: HEADERS })

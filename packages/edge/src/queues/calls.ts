@@ -1,4 +1,11 @@
-import { type ClaimResult, type Lease, LIMITS, type ListResult, type QueueMethod } from '@messkit/sdk/protocol'
+import {
+  type ClaimResult,
+  type CountsResult,
+  type Lease,
+  LIMITS,
+  type ListResult,
+  type QueueMethod,
+} from '@messkit/sdk/protocol'
 import * as v from 'valibot'
 
 /**
@@ -18,8 +25,8 @@ export interface Asked {
 interface Call {
   /** @throws {v.ValiError} @param key of the request, if it brings one */
   readonly ask: (body: unknown, key: string | undefined) => Asked
-  /** @param result of the protocol; `undefined` where the answer stayed out */
-  readonly answer: (result: object | undefined) => object
+  /** @param result of the protocol; `undefined` where the answer stayed out @returns what is answered as JSON, or text as it is */
+  readonly answer: (result: object | undefined, queue: string) => object | string
 }
 
 const call = <S extends v.GenericSchema>(
@@ -81,6 +88,11 @@ export const QUEUE_CALLS: Readonly<Record<string, Call>> = {
   'POST release': settle({}, (release) => ({ release })),
   'POST snooze': settle({ ms: v.unknown() }, (leases, how) => ({ snooze: each(leases, how) })),
   'GET counts': call(Nothing, () => ({ method: 'counts', params: {} })),
+  'GET stats': call(
+    Nothing,
+    () => ({ method: 'counts', params: {} }),
+    (result, queue) => statsOf(result as CountsResult, queue),
+  ),
   'GET workers': call(
     v.strictObject({ limit: v.optional(v.pipe(v.string(), v.digits(), v.transform(Number))), after: passedOn }),
     (params) => ({ method: 'workers', params }),
@@ -155,6 +167,22 @@ function jobsOf({ token, untilMs, jobs, ticks = [], messages }: ClaimResult): ob
     const tick = schedule === undefined ? {} : { tick: { schedule, at } }
     return { id, lease, untilMs, attempt, enqueuedAt, ...tick, data: messages[i] }
   })
+}
+
+/** The counts as monitoring reads them: the text format of Prometheus. No name of a queue has a character that would have to be escaped. */
+function statsOf({ paused, ...counts }: CountsResult, queue: string): string {
+  const jobs = Object.entries(counts).map(
+    ([state, count]) => `messkit_queue_jobs{queue="${queue}",state="${state}"} ${count}`,
+  )
+  return [
+    '# HELP messkit_queue_jobs Jobs in each state.',
+    '# TYPE messkit_queue_jobs gauge',
+    ...jobs,
+    '# HELP messkit_queue_paused 1 while nobody is given a job.',
+    '# TYPE messkit_queue_paused gauge',
+    `messkit_queue_paused{queue="${queue}"} ${Number(paused)}`,
+    '',
+  ].join('\n')
 }
 
 /** `next` is the `after` of the next page. */

@@ -57,7 +57,7 @@ interface Coming {
   readonly env: Env
 }
 
-async function make(call: string, coming: Coming): Promise<object | Fault> {
+async function make(call: string, coming: Coming): Promise<object | string | Fault> {
   const { request, resource, visitor, env } = coming
   const { ask, answer } = QUEUE_CALLS[call] as (typeof QUEUE_CALLS)[string]
   let asked: Asked
@@ -81,10 +81,10 @@ async function make(call: string, coming: Coming): Promise<object | Fault> {
     await leave(coming)
     return fault('internal')
   }
-  if (text === undefined) return asked.waitMs ? answer(undefined) : fault('internal')
+  if (text === undefined) return asked.waitMs ? answer(undefined, resource.name) : fault('internal')
   const { result, error, params } = parseFrame(text) ?? {}
   if (error) return { ...(error.data as Fault), message: error.message }
-  return result ? answer(result) : (params as Fault)
+  return result ? answer(result, resource.name) : (params as Fault)
 }
 
 /** The object gives places back; what never got there has to do so itself. */
