@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { rankOf } from '../../packages/sdk/src/client/queue-many.ts'
 import { createMess, type Mess } from '../../packages/sdk/src/index.ts'
+import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import { createQueue, queueNames, type Worker, work } from '../../packages/sdk/src/queue.ts'
 
 const clients: Mess[] = []
@@ -164,6 +165,18 @@ describe('a worker on several queues', () => {
     await mess.close()
 
     await Promise.all([one.done, two.done])
+  })
+
+  it('tells of all queues, however many pages they take', async () => {
+    const mess = open()
+    const names = Array.from({ length: LIMITS.queuesPerPage + 10 }, (_, i) => `q${String(i).padStart(5, '0')}`)
+    await Promise.all(names.map((name) => createQueue(mess, name).counts()))
+
+    expect(await queueNames(mess)).toEqual(names)
+  })
+
+  it.each([0, 1.5, Number.NaN])('refuses to look for queues every %s ms', (findMs) => {
+    expect(() => work(open(), ['*'], () => {}, { findMs })).toThrow('findMs')
   })
 
   it('refuses a pattern that fits no name', () => {

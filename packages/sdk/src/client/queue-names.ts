@@ -29,6 +29,8 @@ export class QueueNames {
   /** Pages are being asked for; and there may be more than they tell. */
   #asked = false
   #more = false
+  /** Code of the last failure. */
+  #told: string | undefined
   #stopped = false
 
   /** @param side of all queues @param found told of them, again and again */
@@ -71,6 +73,7 @@ export class QueueNames {
   #heard({ queues, next, follows }: QueuesResult): void {
     this.#found(queues)
     this.#after = next
+    this.#told = undefined
     if (this.#stopped) return
     this.#asked = false
     if (next !== undefined) this.#ask()
@@ -84,8 +87,9 @@ export class QueueNames {
     this.#after = undefined
     this.#asked = false
     if (error.code === 'closed') return
-    // What cannot be answered now may be later: a server may be newer by then.
-    if (!error.retryable) this.#side.report(error)
+    // What cannot be answered now may be later; it is told once.
+    if (!error.retryable && error.code !== this.#told) this.#side.report(error)
+    this.#told = error.code
     this.#later()
   }
 

@@ -394,6 +394,7 @@ export function work<T = unknown>(
     const wrong = nameFault(pattern.replace(/^!/, '').replaceAll('*', 'x'))
     if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
   }
+  checkWhole('findMs', options.findMs, QUEUE_LIMITS.delayMs, 1)
   const side = new QueueSide(mess, EVERY_QUEUE)
   let made: ManyQueues<T> | undefined
   const many = import('./queue-many.ts').then(({ ManyQueues }) => {
