@@ -4,7 +4,10 @@ import type { Job } from './worker.ts'
 
 /** What else is done with jobs, loaded with the first one that it is for. It imports nothing, or bundlers would cut the entry into pieces for it. */
 
-/** Whatever throws here, but `failed` itself, has failed the attempt as the handler would have. */
+/**
+ * Whatever throws here, but `failed` itself, has failed the attempt as the handler would have. They do not see a job whose data does not fit
+ * the schema, nor one whose worker died.
+ */
 export interface WorkHooks {
   /** Before the handler. `false` leaves out the handler and the other hooks: what the job was told counts, or it is done. */
   readonly before?: (job: Job<unknown>) => unknown
