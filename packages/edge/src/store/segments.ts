@@ -74,7 +74,15 @@ export class Segments {
     const last = first + rows.length - 1
     const heads = rows.map(({ head }) => head).join(BREAK)
     const bodies = rows.map(({ body }) => body).join(BREAK)
-    this.#sql.exec('insert into segment values (?, ?, ?, ?, ?)', lane, first, last, heads, bodies)
+    this.#sql.exec(
+      'insert into segment values (?, ?, ?, ?, ?, ?)',
+      placeIn(lane, first),
+      lane,
+      first,
+      last,
+      heads,
+      bodies,
+    )
     this.#remember({ lane, first, last, gone: new Uint8Array(rows.length), left: rows.length, marked: false })
   }
 
@@ -99,7 +107,7 @@ export class Segments {
         segment.marked = true
         continue
       }
-      this.#sql.exec('delete from segment where lane = ? and first = ?', lane, first)
+      this.#sql.exec('delete from segment where place = ?', placeIn(lane, first))
       if (marked) this.#sql.exec('delete from segment_gone where lane = ? and first = ?', lane, first)
       this.#known.delete(keyOf(lane, first))
       if (this.#last === segment) this.#last = undefined
@@ -121,7 +129,7 @@ export class Segments {
     const found: JobRow[] = []
     let bytes = 0
     for (let after = behind - SEGMENT.jobs; ; ) {
-      const [row] = this.#read(NEXT, lane, after)
+      const [row] = this.#read(NEXT, placeIn(lane, after), placeIn(lane + 1, 0))
       if (!row) break
       after = row.first
       for (const job of jobsOf(lane, row)) {
@@ -145,7 +153,7 @@ export class Segments {
 
   /** Jobs of a lane with this id or a higher one. */
   since(lane: number, id: number): JobRow[] {
-    return this.#read(FROM, lane, id - SEGMENT.jobs, id)
+    return this.#read(FROM, placeIn(lane, id - SEGMENT.jobs), placeIn(lane + 1, 0), id)
       .flatMap((row) => jobsOf(lane, row))
       .filter((job) => job.id >= id)
   }
@@ -168,7 +176,10 @@ export class Segments {
       this.#last = one
       return one
     }
-    const [row] = this.#sql.exec(GAPS, lane, id).toArray() as unknown as Omit<SegmentRow, 'heads' | 'bodies'>[]
+    const [row] = this.#sql.exec(GAPS, placeIn(lane, id), id).toArray() as unknown as Omit<
+      SegmentRow,
+      'heads' | 'bodies'
+    >[]
     if (!row) return undefined
     const { first, last } = row
     const gone = gapsOf(row)
@@ -215,9 +226,12 @@ function gapsOf({ first, last, gone }: Pick<SegmentRow, 'first' | 'last' | 'gone
 }
 
 const ZERO = '0'.charCodeAt(0)
+/** Ids of a lane: far more than a queue will ever have, and still exact where all of SQLite's parameters are doubles. */
+const LANE = 2 ** 48
+const placeIn = (lane: number, id: number): number => lane * LANE + id
 const keyOf = (lane: number, first: number): string => `${lane} ${first}`
 
-/** A step of the layout of a queue. */
+/** Steps of the layout of a queue. */
 export const SEGMENT_TABLES = `
   create table segment (
     lane integer not null,
@@ -234,18 +248,33 @@ export const SEGMENT_TABLES = `
     gone text not null,
     primary key (lane, first)
   ) without rowid`
+/** By a number: SQLite compares the keys of rows without one as a whole, and reads every long row that it passes on its way down. */
+export const SEGMENT_PLACES = `
+  alter table segment rename to segment_before;
+  create table segment (
+    place integer primary key,
+    lane integer not null,
+    first integer not null,
+    last integer not null,
+    heads text not null,
+    bodies text not null
+  );
+  insert into segment select lane * ${LANE} + first, lane, first, last, heads, bodies from segment_before;
+  drop table segment_before`
 
 const MARK = `insert into segment_gone values (?, ?, ?, ?)
   on conflict do update set count = excluded.count, gone = excluded.gone`
 const ALL = 'select first, last, heads, bodies, gone from segment left join segment_gone using (lane, first)'
-const NEXT = `${ALL} where lane = ? and first > ? order by first limit 1`
-const FROM = `${ALL} where lane = ? and first > ? and last >= ? order by first`
+const NEXT = `${ALL} where place > ? and place < ? order by place limit 1`
+const FROM = `${ALL} where place > ? and place < ? and last >= ? order by place`
 /** The one before a place, which holds it if any does. */
-const BEFORE = (id: string): string => `first <= ${id} and first > ${id} - ${SEGMENT.jobs} and last >= ${id}`
+const BEFORE = (place: string, id: string): string =>
+  `place <= ${place} and place > ${place} - ${SEGMENT.jobs} and last >= ${id}`
 const FIND = `select distinct lane, first, last, heads, bodies, gone
   from json_each(?) one cross join json_each(?) lanes
-  cross join segment on lane = lanes.value and ${BEFORE('one.value')} left join segment_gone using (lane, first)`
+  cross join segment on ${BEFORE(`lanes.value * ${LANE} + one.value`, 'one.value')} and lane = lanes.value
+  left join segment_gone using (lane, first)`
 const GAPS = `select first, last, gone from segment left join segment_gone using (lane, first)
-  where lane = ? and ${BEFORE('?2')}`
+  where ${BEFORE('?1', '?2')}`
 const COUNT = `select lane, sum(last - first + 1 - coalesce(count, 0)) as count
   from segment left join segment_gone using (lane, first) group by lane`

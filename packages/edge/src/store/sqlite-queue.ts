@@ -8,7 +8,7 @@ import {
   type QueueStore,
   StoreConflict,
 } from '@messkit/sdk/store'
-import { type Page, SEGMENT_TABLES, Segments } from './segments.ts'
+import { type Page, SEGMENT_PLACES, SEGMENT_TABLES, Segments } from './segments.ts'
 import { type SqliteHome, translate } from './sqlite.ts'
 
 /**
@@ -187,6 +187,7 @@ const STEPS = [
     primary key (lane, due, id)
   ) without rowid`,
   SEGMENT_TABLES,
+  SEGMENT_PLACES,
 ] as const
 
 const FACTS = 'create table if not exists queue_fact (name text primary key, text text not null) without rowid'
