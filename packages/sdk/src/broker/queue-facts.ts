@@ -41,20 +41,35 @@ interface LeaseRow {
   readonly token: number
   readonly worker: string
   readonly leaseMs: number
-  readonly jobs: readonly (readonly [lane: number, due: number, id: number, turn: number, untilMs: number])[]
+  readonly jobs: readonly LeaseRun[]
   readonly carried?: Carried
 }
 
+/** Leased jobs with ids in a row, of which all else is the same; one where no count is given. */
+type LeaseRun = readonly [lane: number, due: number, id: number, turn: number, untilMs: number, count?: number]
+
 export function leaseFact(claim: Claim, carried: Carried | undefined): readonly [string, string] {
   const { token, worker, leaseMs, held } = claim
-  const jobs = [...held.values()].map(
-    ({ job: { lane, due, id, turn }, untilMs }) => [lane, due, id, turn, untilMs] as const,
-  )
+  const jobs: [number, number, number, number, number, number?][] = []
+  let count = 0
+  for (const { job, untilMs } of held.values()) {
+    const { lane, due, id, turn } = job
+    const run = jobs.at(-1)
+    if (run && run[2] + count === id && run[0] === lane && run[1] === due && run[3] === turn && run[4] === untilMs) {
+      run[5] = ++count
+    } else {
+      jobs.push([lane, due, id, turn, untilMs])
+      count = 1
+    }
+  }
   return [
     LEASE + claim.slot,
     JSON.stringify({ token, worker, leaseMs, jobs, ...(carried && { carried }) } satisfies LeaseRow),
   ]
 }
+
+const jobsOf = ([lane, due, id, turn, untilMs, count = 1]: LeaseRun): LeaseRun[] =>
+  Array.from({ length: count }, (_, i) => [lane, due, id + i, turn, untilMs] as const)
 
 /** Of each publisher the newest stretch: a repeat that is older is answered `duplicate` alone. */
 export function marksOf(publishers: Publishers, keys: Iterable<string>): StoredMark[] {
@@ -96,7 +111,7 @@ export function readMemo({ epoch, facts }: QueueLoaded): Memo {
     else if (name.startsWith(LEASE)) {
       const row = fact as LeaseRow
       found = row.carried
-      leases.push({ ...row, slot: Number(name.slice(LEASE.length)) })
+      leases.push({ ...row, jobs: row.jobs.flatMap(jobsOf), slot: Number(name.slice(LEASE.length)) })
     } else if (name.startsWith(MARKS)) buckets.push(...(fact as StoredMark[]))
     else {
       const row = readSchedule(name, fact)

@@ -487,8 +487,9 @@ export class Queue {
     if (!settled) return []
     this.#inFlight = undefined
     const effects: QueueEffect[] = []
-    for (const { link, text } of settled.answers) effects.push(this.#owed(link, text))
+    // First of all: somebody may wait for them with nothing to do.
     for (const claim of settled.claims) effects.push(...this.#push(claim))
+    for (const { link, text } of settled.answers) effects.push(this.#owed(link, text))
     return effects
   }
 

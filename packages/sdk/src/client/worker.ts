@@ -1,4 +1,4 @@
-import { Alarm, type Attention, elapsed, onAttention, randomName, soon, whereabouts } from '../platform.ts'
+import { Alarm, type Attention, elapsed, onAttention, pause, randomName, soon, whereabouts } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
@@ -50,7 +50,7 @@ export interface Job<T> {
 }
 
 export interface WorkOptions {
-  /** Handlers that run at a time, 1 to 500. As many jobs more are held ready, as long as handlers take a quarter of `leaseMs` at most. Default 1. */
+  /** Handlers that run at a time, 1 to 500. Up to twice as many jobs more are held ready, 1,000 in all, as long as handlers take a quarter of `leaseMs` at most. Default 1. */
   readonly concurrency?: number
   /** A handler that takes longer, and does not extend, loses the job. Default 60,000. */
   readonly leaseMs?: number
@@ -94,6 +94,10 @@ export interface Turns {
 }
 
 const LEASE_MS = 60_000
+/** Jobs that are held, at most, for each handler that may run. */
+const AHEAD = 3
+/** While a frame is on its way, what is said may wait so long for more, in ms: each frame costs its home a write to the disk. */
+const SAY_MS = 2
 /** What the home was too busy for is said again after so long, in ms. */
 const BUSY_MS = 100
 const HIDDEN_MS = 60_000
@@ -222,8 +226,9 @@ export class Working<T> implements Worker {
 
   /** What it may hold has changed; if it may hold less, others get what is not begun. */
   turned(less: boolean): void {
-    if (less) this.#giveBack(this.#ready)
+    // First of all, or what is given back would come again.
     this.#side.ask(this.#wish)
+    if (less) this.#giveBack(this.#ready)
   }
 
   stop({ waitMs }: { readonly waitMs?: number } = {}): Promise<void> {
@@ -283,8 +288,8 @@ export class Working<T> implements Worker {
   get #capacity(): number {
     if (this.#stopping || this.#quiet || this.#attention === 'frozen' || this.#attention === 'gone') return 0
     // So that a handler that ends finds its next job here.
-    const most = this.#attention === 'full' && !this.#slow ? 2 * this.#concurrency : this.#concurrency
-    return Math.min(most, this.#turns?.capacity(this) ?? most)
+    const most = this.#concurrency * (this.#attention === 'full' && !this.#slow ? AHEAD : 1)
+    return Math.min(most, this.#turns?.capacity(this) ?? most, 2 * QUEUE_LIMITS.workerHandlers)
   }
 
   #wished(result: WorkResult | undefined, error: Trouble | undefined): void {
@@ -474,15 +479,17 @@ export class Working<T> implements Worker {
     entries.push(entry)
     // Few of a frame's results are large.
     this.#chars += (entry as { result?: string }).result?.length ?? 0
-    const most = kind === 'retry' ? ERRORS_PER_FRAME : CLIENT_LIMITS.messagesPerFrame
+    // Half of what it may hold at a time: so its home works on the one half while the handlers do on the other.
+    const most = kind === 'retry' ? ERRORS_PER_FRAME : (this.#concurrency * AHEAD) / 2
     if (entries.length >= most || this.#chars > BATCH_CHARS) this.#flush()
     else if (!this.#flushing) {
       this.#flushing = true
-      soon(() => {
+      const flush = (): void => {
         this.#flushing = false
         this.#flush()
         this.#rest()
-      })
+      }
+      soon(() => (this.#unanswered.size > 0 ? pause(SAY_MS).then(flush) : flush()))
     }
   }
 
@@ -503,6 +510,7 @@ export class Working<T> implements Worker {
         if (error?.retryable) return this.#later(settle, error)
         // A lease that had ended is somebody else's matter by now.
         this.#unanswered.delete(ending)
+        if (this.#unanswered.size === 0) this.#flush()
         this.#rest()
       },
     }

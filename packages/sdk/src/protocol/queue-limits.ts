@@ -5,7 +5,7 @@ export const QUEUE_LIMITS = {
   delayMs: 400 * 24 * 3_600_000,
   jobAttempts: 1_000,
   jobErrorChars: 1_000,
-  /** Handlers of one worker that run at a time. It holds as many jobs more, which is `workerJobs` in all. */
+  /** Handlers of one worker that run at a time. It holds twice as many jobs more, up to `workerJobs` in all. */
   workerHandlers: 500,
   /** Jobs that all workers of a queue hold; above it nothing is pushed. */
   leasesPerQueue: 50_000,
