@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { placeOf } from '../../packages/sdk/src/broker/keys.ts'
 import { RIGHTS } from '../../packages/sdk/src/broker/rights.ts'
 import type { JobOptions } from '../../packages/sdk/src/protocol/frames/queue.ts'
 import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
@@ -542,6 +543,19 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await Promise.all(asked)
       })
 
+      promise('are no jobs: what would be done to one by the id of its row is done to none', async (stage) => {
+        const user = { key: 'issuer user', user: 'user', rights: RIGHTS.enqueue }
+        const [client, manager] = [await stage.connect({ identity: user }), await stage.connect()]
+        await client.enqueue(['a'], drop)
+        const ids = [placeOf(key).id]
+
+        expect(await client.ask('cancel', { ids })).toEqual({ cancelled: 0 })
+        expect(await client.watch(...ids)).toMatchObject([{ state: 'unknown' }])
+        expect(await manager.ask('cancel', { ids })).toEqual({ cancelled: 0 })
+        expect(await manager.ask('redrive', { ids })).toMatchObject({ redriven: 0 })
+        expect(await manager.ask('promote', { ids })).toEqual({ promoted: 0 })
+      })
+
       promise('are bounded, and must be text', async (stage) => {
         const client = await stage.connect()
         for (const dedupe of [
@@ -641,6 +655,18 @@ export function queueSuite(name: string, stores: QueueStores): void {
         await client.settle({ retry: [{ lease: leaseOf(client.taken.at(-1) as Taken), error: 'failed 4' }] })
 
         expect((await client.list('dead')).jobs).toMatchObject([{ id: 1, attempt: 4, error: 'failed 4' }])
+      })
+
+      promise('failed very often, it is tried again without a wait, if that is what was asked for', async (stage) => {
+        const backoff = { type: 'exponential', initialMs: 0, factor: 100, maxMs: 1_000, jitter: 0 } as const
+        const [client] = await holding(stage, { attempts: LIMITS.jobAttempts, backoff })
+
+        // 100 to this power is more than a number can be.
+        for (const attempt of upTo(160)) {
+          const job = (await client.gets(attempt)).at(-1) as Taken
+          await client.settle({ retry: [{ lease: leaseOf(job), error: '' }] })
+        }
+        expect((await client.gets(161)).at(-1)).toMatchObject({ id: 1, attempt: 161 })
       })
 
       promise('failed, chance shortens its wait', async (stage) => {

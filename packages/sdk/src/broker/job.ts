@@ -155,7 +155,9 @@ export const isExpired = ({ at, options: { ttlMs } }: Job, nowMs: number): boole
 /** @param chance 0 ≤ chance < 1 */
 export function backoffMs({ attempt, options: { backoff = BACKOFF } }: Job, chance: number): number {
   const { type, initialMs, factor, maxMs, jitter } = backoff
-  const whole = type === 'fixed' ? initialMs : Math.min(maxMs, initialMs * factor ** (attempt - 1))
+  // Never infinite, or nothing times that would be no number.
+  const growth = Math.min(Number.MAX_VALUE, factor ** (attempt - 1))
+  const whole = type === 'fixed' ? initialMs : Math.min(maxMs, initialMs * growth)
   return Math.round(whole * (1 - jitter * chance))
 }
 

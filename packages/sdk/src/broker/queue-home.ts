@@ -3,7 +3,7 @@ import type { JobRow, QueueCommit, QueueStore } from '../store/queue-store.ts'
 import type { Maybe } from '../store/store.ts'
 import { after, type Storing } from './driver.ts'
 import { Home, type Shell } from './home.ts'
-import { WIDTH } from './job.ts'
+import { LANES, WIDTH } from './job.ts'
 import { Queue } from './queue.ts'
 import { readMemo, recover } from './queue-facts.ts'
 import type { QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
@@ -43,7 +43,8 @@ type RowQuery = Exclude<QueueQuery, { readonly what: 'count' }>
 function rowsOf(store: QueueStore, asked: RowQuery): Maybe<readonly JobRow[]> {
   switch (asked.what) {
     case 'find':
-      return store.find(asked.ids, WIDTH)
+      // Rows of keys lie among those of jobs, at ids that anybody can work out. They are no jobs, and nobody asks for them so.
+      return after(store.find(asked.ids, WIDTH), (rows) => rows.filter(({ lane }) => lane < LANES.keys))
     case 'get':
       return store.get(asked.places)
     case 'page':
