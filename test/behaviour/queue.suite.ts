@@ -868,6 +868,30 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await client.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
       })
 
+      promise('are told to nobody who has lost the right since they asked', async (stage) => {
+        const spy = await stage.connect()
+        const [client, job] = await holding(stage)
+        await spy.watch(1)
+        stage.home.judge(1, { ...ANA, key: 'issuer spy', rights: RIGHTS.view })
+        await client.ask('report', { reports: [{ lease: leaseOf(job), progress: '7' }] })
+        await client.finish([leaseOf(job)], [7])
+        await spy.until(() => spy.told.length > 0)
+
+        expect(spy.told).toEqual([{ method: 'ended', id: 1, state: 'unknown' }])
+      })
+
+      promise('of as many jobs as a link may watch can be asked for again', async (stage) => {
+        const client = await stage.connect()
+        const pages = upTo(LIMITS.watchesPerLink / LIMITS.watchesPerFrame)
+        const idsOf = (page: number) => upTo(LIMITS.watchesPerFrame, (page - 1) * LIMITS.watchesPerFrame + 1)
+        for (const page of pages) await client.enqueue(idsOf(page))
+        for (const page of pages) await client.watch(...idsOf(page))
+
+        expect(await client.watch(...idsOf(pages.length))).toHaveLength(LIMITS.watchesPerFrame)
+        await client.enqueue(['one more'])
+        await expect(client.watch(LIMITS.watchesPerLink + 1)).rejects.toMatchObject({ code: 'busy' })
+      })
+
       promise('are for who enqueued the job, and for who may see payloads', async (stage) => {
         const as = (key: string, rights: number) => ({ identity: { key, user: key, rights } })
         const owner = await stage.connect(as('issuer owner', RIGHTS.enqueue))

@@ -733,7 +733,7 @@ export class Queue {
       if (!held || this.#workers.get(held.claim.worker)?.link !== link) continue
       if (progress !== undefined) held.progress = progress
       if (log) held.log = [...(held.log ?? []), ...log].slice(-LIMITS.logLines)
-      const links = this.#jobs.outcomes.watchersOf(lease[0])
+      const links = this.#jobs.outcomes.watchersOf(lease[0]).filter((one) => this.#mayHear(one, held.job.by))
       if (links.length > 0)
         effects.push({
           name: 'send',
@@ -748,7 +748,8 @@ export class Queue {
     const may = watchable(from.identity)
     if ('code' in may) return answerError(link, id, may)
     const { outcomes } = this.#jobs
-    if (outcomes.watchedBy(link).length + ids.length > LIMITS.watchesPerLink)
+    // Whoever asks again, since their home has slept, watches no more than before.
+    if (new Set([...outcomes.watchedBy(link), ...ids]).size > LIMITS.watchesPerLink)
       return answerError(link, id, busy('more jobs than watchesPerLink are watched', 1_000))
     if (from.pages.exhausted(nowMs)) return answerError(link, id, PAGES)
     const told = (rows: readonly JobRow[] = []): QueueEffect[] =>
@@ -801,10 +802,22 @@ export class Queue {
     return { by, told: { id, state, error, result: extra?.result } }
   }
 
-  /** With the commit that makes it so. */
-  #tellOutcome({ id, outcome: { state, error, result }, links }: News): void {
-    const text = encodeNotification('ended', { queue: this.#options.queue, id, state, error, result })
+  /** The right may have been taken away since it asked. */
+  #mayHear(link: number, by: string): boolean {
+    const known = this.#links.get(link)
+    if (!known) return false
+    const { identity } = known
+    const may = watchable(identity)
+    return !('code' in may) && (may.all || isBy(by, identity))
+  }
+
+  /** With the commit that makes it so. Who may not hear it any more is told what they would be told if they asked now. */
+  #tellOutcome({ id, outcome: { by, state, error, result }, links }: News): void {
+    const { queue } = this.#options
+    const ended = encodeNotification('ended', { queue, id, state, error, result })
+    const unknown = encodeNotification('ended', { queue, id, state: 'unknown' })
     for (const link of links) {
+      const text = this.#mayHear(link, by) ? ended : unknown
       this.#owedBytes += text.length
       this.#answers.push({ link, text })
     }
