@@ -1177,6 +1177,22 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(second.taken).toEqual([])
       })
 
+      promise(
+        'are those of the link on which their worker has spoken last, also after the home has slept',
+        async (stage) => {
+          const [next, broken] = [await stage.connect(), await stage.connect()]
+          await broken.enqueue(['a', 'b'])
+          await broken.work(1, { worker: 'worker_of_both' })
+          const [job] = await broken.gets(1)
+          await next.work(1, { worker: 'worker_of_both', holding: [leaseOf(job as Taken)] })
+          await stage.hibernate()
+
+          expect(await next.settle({ ack: [leaseOf(job as Taken)] })).toEqual({ stale: [] })
+          expect(await next.gets(1)).toMatchObject([{ data: 'b' }])
+          expect(broken.taken).toHaveLength(1)
+        },
+      )
+
       promise('end with that while, and who comes back later is told', async (stage) => {
         const [first, second, job] = await two(stage)
         first.leave()

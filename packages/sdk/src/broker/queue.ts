@@ -589,10 +589,13 @@ export class Queue {
       this.#workers.delete(ended.key)
     }
     const worker = this.#worker(identity, name, nowMs)
+    const before = worker.link
     from.about = about
     Object.assign(worker, { link, capacity, leaseMs, about, quiet })
     const lost = holding ? this.#reconcile(worker, holding) : []
-    return [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
+    const effects = [...answer(link, id, { epoch: this.#epoch, lost }), ...this.#remember(link)]
+    // A link that is broken and does not know it must not have its worker back when a home wakes.
+    return before === undefined || before === link ? effects : [...effects, ...this.#remember(before)]
   }
 
   #claim(link: number, { identity }: Link, id: number, params: QueueParams<'claim'>): QueueEffect[] {
