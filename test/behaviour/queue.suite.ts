@@ -413,6 +413,18 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.gets(2)).map(({ data }) => data)).toEqual(['a', 'd'])
       })
 
+      promise('replace: what has to be begun within a time has all of it', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['a'], { ...replace, ttlMs: 1_000 })
+        stage.pass(900)
+        await client.enqueue(['b'], { ...replace, ttlMs: 1_000 })
+        await stage.hibernate()
+        stage.pass(999)
+        await client.work(1)
+
+        expect(await client.gets(1)).toMatchObject([{ id: 1, data: 'b' }])
+      })
+
       promise('replace: a lease that was lost is too late for another payload', async (stage) => {
         const [client, job] = await holding(stage, replace)
         stage.pass(60_000)

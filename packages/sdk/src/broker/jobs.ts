@@ -407,7 +407,10 @@ export class Jobs {
     const { mode, maxDelayMs = LIMITS.debounceMs } = options.dedupe as Dedupe
     const wanted = runAt ?? nowMs + delayMs
     const due = mode === 'debounce' ? Math.min(wanted, job.at + maxDelayMs) : wanted
-    Object.assign(job, { options, body, newBody: true, attempt: 0, losses: 0, error: undefined, extra: undefined })
+    // Its time counts from now, too, and that of a job from when it was enqueued first.
+    const { ttlMs } = options
+    const own = ttlMs === undefined ? options : { ...options, ttlMs: ttlMs + Math.max(0, nowMs - job.at) }
+    Object.assign(job, { options: own, body, newBody: true, attempt: 0, losses: 0, error: undefined, extra: undefined })
     this.#move(job, due > nowMs ? LANES.scheduled : LANES.ready, due > nowMs ? due : 0)
     // From its row nobody learns the mark of this publisher.
     this.#mustCarry = true
