@@ -539,6 +539,21 @@ export function queueSuite(name: string, stores: QueueStores): void {
         ])
       })
 
+      promise('hold up nobody else who names no publisher', async (stage) => {
+        const [one, other] = [await stage.connect(), await stage.connect()]
+        const unnamed = { after: 0, first: 1 }
+        stage.commits.hold()
+        const before = one.enqueueAs(unnamed, ['a'])
+        await stage.commits.reached()
+
+        const next = one.enqueueAs(unnamed, ['b'])
+        const keyed = one.enqueueAs({ ...unnamed, options: drop }, ['c'])
+        const free = other.enqueueAs(unnamed, ['d'])
+        stage.commits.release()
+
+        expect(await Promise.all([before, next, keyed, free])).toEqual([1, 2, 4, 3].map((id) => stored(1, id)))
+      })
+
       promise('of one link that wait for an answer have a bound', async (stage) => {
         const client = await stage.connect()
         stage.commits.hold()
@@ -919,6 +934,19 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await other.ask('cancel', { ids: [1] })).toEqual({ cancelled: 0 })
         await expect(viewer.ask('cancel', { ids: [1] })).rejects.toMatchObject({ code: 'forbidden' })
         expect(await owner.ask('cancel', { ids: [1] })).toEqual({ cancelled: 1 })
+      })
+
+      promise('are for who enqueued the job also where they named no publisher', async (stage) => {
+        const as = (key: string) => ({ identity: { key, user: key, rights: RIGHTS.enqueue } })
+        const [owner, other] = [await stage.connect(as('issuer owner')), await stage.connect(as('issuer other'))]
+        await owner.enqueueAs({ after: 0, first: 1 }, ['a'])
+        await stage.hibernate()
+
+        expect(await other.watch(1)).toEqual([{ id: 1, state: 'unknown' }])
+        expect(await owner.watch(1)).toEqual([{ id: 1, state: 'waiting' }])
+        expect(await other.ask('cancel', { ids: [1] })).toEqual({ cancelled: 0 })
+        expect(await owner.ask('cancel', { ids: [1] })).toEqual({ cancelled: 1 })
+        expect(await owner.enqueueAs({ after: 0, first: 1 }, ['b'])).toMatchObject([{ fate: 'stored', offset: 2 }])
       })
 
       promise('a late one counts while nobody else was given the job', async (stage) => {

@@ -234,13 +234,14 @@ export class Jobs {
     if (end > repeats) {
       const bodies = lines.count === 1 ? [lines.body] : lines.body.split(LINE_BREAK)
       const shared = kindOf(options, sentAt)
-      const byText = JSON.stringify(by)
+      const owner = Publishers.owner(user, publisher)
+      const byText = JSON.stringify(owner)
       // The first one of those that were stored in a row.
       let run = repeats
       for (let i = repeats; i < end; i++) {
         const own = each?.[i]
         const kind = own ? kindOf({ ...options, ...own }, sentAt) : shared
-        const arrival = { body: bodies[i] as string, by, byText, sequence: first + i, nowMs }
+        const arrival = { body: bodies[i] as string, by: owner, byText, sequence: first + i, nowMs }
         const fate = kind.options.dedupe && this.#addKeyed(kind, arrival, found)
         if (!kind.options.dedupe) this.#add(kind, arrival)
         if (!fate) continue

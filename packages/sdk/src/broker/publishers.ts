@@ -38,6 +38,15 @@ export class Publishers {
     return publisher === undefined ? UNNAMED : `${user}.${publisher}`
   }
 
+  /** The same where it is only asked whose something is. No publisher may be called so. */
+  static owner(user: string, publisher: string | undefined): string {
+    return `${user}.${publisher ?? '-'}`
+  }
+
+  static isNamed(owner: string): boolean {
+    return !owner.endsWith('.-')
+  }
+
   check(key: string, { after, first, count }: { after: number; first: number; count: number }): Verdict {
     const mark = this.#marks.get(key)
     if (after >= first) return fault('bad_params', 'after: the newest earlier sequence is below first')

@@ -156,7 +156,7 @@ export function recover(memo: Memo, leased: readonly JobRow[], newer: readonly J
   for (const row of newer.toSorted((a, b) => a.id - b.id)) {
     const { id, by, sequence, at } = jobOf(row)
     next = id + 1
-    if (isTick(by)) continue
+    if (isTick(by) || !Publishers.isNamed(by)) continue
     publishers.record(by, { first: sequence, count: 1, offset: id, at })
     changed.add(by)
   }

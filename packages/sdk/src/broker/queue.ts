@@ -358,7 +358,7 @@ export class Queue {
     if ('code' in may) return this.#turnAway(link, from, request, may)
     if (this.#full(lines.bytes)) return answerError(link, request.id, FULL)
     if (isKeyed(params)) return this.#wait(link, from, request)
-    if (this.#waiting.size > 0 && this.#waiting.has(Publishers.key(from.identity.key, params.publisher)))
+    if (this.#waiting.size > 0 && this.#waiting.has(this.#lineOf(link, from, request)))
       return this.#wait(link, from, request)
     return this.#accept(link, from, request, nowMs)
   }
@@ -415,7 +415,7 @@ export class Queue {
     if (from.readCount >= LIMITS.readsPerLink) return answerError(link, request.id, TOO_MANY_QUESTIONS)
     from.readCount++
     this.#waitingBytes += request.lines.bytes
-    const by = Publishers.key(from.identity.key, request.params.publisher)
+    const by = this.#lineOf(link, from, request)
     const line = this.#waiting.get(by)
     if (line) line.push({ link, request })
     else {
@@ -423,6 +423,11 @@ export class Queue {
       this.#lookUp(by, request, this.#jobs.unread(request, undefined), [])
     }
     return []
+  }
+
+  /** Where a frame stands in line: behind those of its publisher, or nobody where it names none. */
+  #lineOf(link: number, { identity: { key } }: Link, { id, params: { publisher } }: EnqueueRequest): string {
+    return publisher === undefined ? `${link} ${id}` : Publishers.key(key, publisher)
   }
 
   /** Keys first; jobs that are to be replaced and are not at hand come with the next answer, or the one after if they have moved. */
