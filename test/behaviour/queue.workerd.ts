@@ -23,6 +23,8 @@ const FIRST_SEED = Math.floor(Math.random() * 2 ** 31)
 let objectCount = 0
 /** Rows written since a test set it to 0, by the counter that the platform bills by. */
 let rowsWritten = 0
+/** Statements, where a test wants to know what they have read: that is known when they were run to their end. */
+let cursors: SqlStorageCursor<never>[] | undefined
 
 /** The object's storage, with every statement counted. */
 function counted(home: DurableObjectStorage): Pick<DurableObjectStorage, 'sql' | 'transactionSync' | 'sync'> {
@@ -30,6 +32,7 @@ function counted(home: DurableObjectStorage): Pick<DurableObjectStorage, 'sql' |
     const cursor = home.sql.exec<never>(...values)
     // A statement that writes has run when `exec` returns; the others write nothing.
     rowsWritten += cursor.rowsWritten
+    cursors?.push(cursor)
     return cursor
   }
   return { sql: { exec } as SqlStorage, transactionSync: (work) => home.transactionSync(work), sync: () => home.sync() }
@@ -95,6 +98,22 @@ test('costs a row for many jobs that come and go together', () =>
     expect(rowsWritten).toBeGreaterThan(40)
     await stage.restart()
     expect(await (await stage.connect()).counts()).toMatchObject({ ready: 0, active: 0 })
+  }))
+
+test('counts without reading what waits', () =>
+  within(async () => {
+    const stage = await QueueStage.open(stores)
+    const client = await stage.connect()
+    for (let n = 0; n < 20; n++) await client.enqueue(Array.from({ length: 100 }, (_, i) => n * 100 + i))
+    await client.enqueue(['later'], { delayMs: 60_000 })
+    const asked: SqlStorageCursor<never>[] = []
+    cursors = asked
+
+    expect(await client.counts()).toMatchObject({ ready: 2_000, scheduled: 1 })
+
+    cursors = undefined
+    expect(asked.length).toBeGreaterThan(0)
+    expect(asked.reduce((sum, { rowsRead }) => sum + rowsRead, 0)).toBeLessThan(10)
   }))
 
 const BODY_CHARS = 3_002

@@ -1,3 +1,4 @@
+import { WIDTH } from '@messkit/sdk/broker'
 import {
   type JobRow,
   type LaneCount,
@@ -122,7 +123,8 @@ export class SqliteQueueStore implements QueueStore {
   }
 
   count(nowMs: number, lanes: readonly number[], most: number): readonly LaneCount[] {
-    const together = this.#segments.count()
+    // Jobs in segments are due at once, which is asked of few lanes: all of them would be read.
+    const together = lanes.some((lane) => lane < WIDTH) ? this.#segments.count() : NONE
     return lanes.map((lane) => {
       const single = this.#sql.exec(COUNT, lane, nowMs, most).one().due as number
       return { lane, due: Math.min(most, single + (together.get(lane) ?? 0)) }
@@ -207,6 +209,7 @@ const READ_THROUGH = 'select * from job where lane >= ? and id in (select value 
 const SINCE = 'select * from job where lane = ? and due = 0 and id >= ?'
 const COUNT = 'select count(*) as due from (select 1 from job where lane = ? and due <= ? limit ?)'
 
+const NONE: ReadonlyMap<number, number> = new Map()
 const upTo = (lanes: number): number[] => Array.from({ length: lanes }, (_, lane) => lane)
 
 const inOrder = (a: JobRow, b: JobRow): number => a.due - b.due || a.id - b.id
