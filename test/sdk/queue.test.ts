@@ -569,6 +569,33 @@ describe('a queue', () => {
     await worker.stop()
   })
 
+  it.each([
+    ['an error of its own', () => ({}), new Error('by the listener')],
+    ['something that has no text', () => Object.create(null), undefined],
+  ])('goes on where a handler throws and then there is %s', async (_, thrown, byListener) => {
+    const complaints = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const { queue } = open({ attempts: 1 })
+    const { take, reaches } = collector()
+    const worker = queue.work(
+      (job) => {
+        take(job)
+        if (job.data === 'a') throw thrown()
+      },
+      {
+        onError: () => {
+          if (byListener) throw byListener
+        },
+      },
+    )
+
+    await queue.enqueueMany(['a', 'b'])
+    await reaches(2)
+    await worker.stop()
+
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, dead: 1 })
+    expect(complaints.mock.calls).toEqual(byListener ? [[byListener]] : [])
+  })
+
   it('tells a handler that its job was cancelled', async () => {
     const { queue } = open()
     const { take, reaches } = collector()

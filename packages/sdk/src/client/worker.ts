@@ -1,4 +1,4 @@
-import { Alarm, type Attention, elapsed, onAttention, pause, randomName, soon, whereabouts } from '../platform.ts'
+import { Alarm, type Attention, complain, elapsed, onAttention, pause, randomName, soon, whereabouts } from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
@@ -381,7 +381,7 @@ export class Working<T> implements Worker {
   }
 
   async #run(task: Task): Promise<void> {
-    const { lease, since } = task
+    const { lease, since, attempt } = task
     task.since = elapsed()
     // The handler has all of it.
     if (task.since - since > this.#leaseMs * RENEW_SHARE) this.#say('extend', { lease })
@@ -392,16 +392,25 @@ export class Working<T> implements Worker {
       if (outcome || value === undefined) this.#settle(task, outcome ?? { kind: 'ack', entry: lease })
       else this.#settle(task, (await this.#side.extras()).outcomeOf(lease, value, more?.retain))
     } catch (cause) {
-      const { attempt } = task
       if (task.said) await this.#said(task).catch(() => {})
-      const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-      const error = message.slice(0, QUEUE_LIMITS.jobErrorChars)
-      this.#settle(task, task.outcome ?? { kind: 'retry', entry: { lease, error } })
-      if (!task.lost)
-        this.#report(new MessError('handler_failed', `The handler of job ${lease[0]} threw`, { cause }), {
-          id: lease[0],
-          attempt,
-        })
+      let error = ''
+      // Whatever was thrown, and whatever is thrown by who is told of it: another handler must have its turn.
+      try {
+        error = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+      } catch {}
+      this.#settle(
+        task,
+        task.outcome ?? { kind: 'retry', entry: { lease, error: error.slice(0, QUEUE_LIMITS.jobErrorChars) } },
+      )
+      try {
+        if (!task.lost)
+          this.#report(new MessError('handler_failed', `The handler of job ${lease[0]} threw`, { cause }), {
+            id: lease[0],
+            attempt,
+          })
+      } catch (wrong) {
+        complain(wrong)
+      }
     }
     this.#running--
     if (this.#slow && elapsed() - task.since < this.#leaseMs * READY_SHARE) {
