@@ -59,6 +59,15 @@ describe('a queue on a server', () => {
     expect(seen.map(({ data }) => data)).toEqual(['high', 'low', 'low, too'])
   })
 
+  test('finds as many jobs as somebody wants, page by page', async () => {
+    const queue = createQueue<number>(open(), newName())
+    await queue.enqueueMany(numbers(2_500))
+
+    const found = await queue.search({ limit: 2_400 })
+
+    expect(found.map(({ data }) => data)).toEqual(numbers(2_400))
+  })
+
   test('counts among the connections of its client, and lets go of its own when nobody needs it', async () => {
     const proxy = await proxied()
     const mess = open({ url: proxy.url })

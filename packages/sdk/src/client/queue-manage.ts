@@ -60,6 +60,8 @@ export function managementOf(side: QueueSide): Management {
 }
 
 const PAGE = 100
+/** `messagesPerFrame` of client-limits.ts, whose others it would load. */
+const MOST = 1_000
 const SEARCHED: readonly JobState[] = ['active', 'ready', 'scheduled', 'retrying', 'dead', 'completed']
 
 const wireFilter = ({ text, group, error, enqueuedFrom, enqueuedTo }: JobSearch): JobFilter | undefined => {
@@ -111,7 +113,8 @@ async function search(
   for (const one of state ? [state] : SEARCHED) {
     let after: JobPlace | undefined
     do {
-      const page = await list(side, one, { ...what, limit: limit - found.size, ...(after && { after }) })
+      const most = Math.min(limit - found.size, MOST)
+      const page = await list(side, one, { ...what, limit: most, ...(after && { after }) })
       for (const job of page.jobs) if (!found.has(job.id)) found.set(job.id, job)
       after = page.next
     } while (after && found.size < limit)

@@ -215,11 +215,11 @@ export interface Queue<I, O = I> {
   dead(options?: PageOptions): Promise<JobPage>
   /** The first jobs that are found, in one state or in all. Reads through the queue until there are enough. @param what.limit default 100 */
   search(what: JobSearch & { readonly state?: JobState; readonly limit?: number }): Promise<JobView[]>
-  /** Dead jobs wait again, with all their attempts and however old they are: those named, or all that are dead now. @returns how many */
+  /** Dead jobs wait again, with all their attempts and however old they are: those named, 1,000 at most, or all that are dead now. @returns how many */
   redrive(ids?: readonly number[]): Promise<number>
-  /** Jobs that are not done are not to be; handlers are told by their signal. @returns how many there were */
+  /** Jobs that are not done, 1,000 at most, are not to be; handlers are told by their signal. @returns how many there were */
   cancel(ids: readonly number[]): Promise<number>
-  /** Jobs that wait for their time, or for another attempt, are ready now. @returns how many did */
+  /** Jobs that wait for their time, or for another attempt, 1,000 at most, are ready now. @returns how many did */
   promote(ids: readonly number[]): Promise<number>
   /**
    * The same for all jobs that a filter means, among those that are there now: what is enqueued, fails or dies while this goes on, is left
