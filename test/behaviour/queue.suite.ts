@@ -517,6 +517,26 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect((await client.list('ready')).messages).toEqual(['a', 'b', 'c'])
       })
 
+      promise('replace: a job that is at hand until what comes before it in the frame is stored', async (stage) => {
+        const client = await stage.connect()
+        await client.enqueue(['running'])
+        await client.work(1)
+        await client.gets(1)
+        const large = 'x'.repeat(240_000)
+        for (let i = 0; i < 2; i++) await client.enqueue([large, large, large, large])
+        await client.enqueue(['a'], replace)
+
+        expect(await client.enqueue([large, 'b'], {}, [null, replace])).toEqual([
+          ...stored(11, 11),
+          ...replaced(12, 10),
+        ])
+        await client.work(20)
+        expect((await client.gets(11)).map(({ data }) => data).filter((data) => data !== large)).toEqual([
+          'running',
+          'b',
+        ])
+      })
+
       promise('hold up what their publisher enqueues behind them, and nothing else', async (stage) => {
         const client = await stage.connect()
         const publisher = 'publisher_of_test'

@@ -353,7 +353,11 @@ export class Jobs {
     if (!found) return dedupes.map(({ key }) => placeOf(key))
     return dedupes.flatMap(({ key, mode }) => {
       const state = mode === 'drop' ? undefined : this.#keys.find(key, found)
-      return state && state !== 'clash' && !isOver(state) && !this.#known(state, found) ? [state] : []
+      if (!state || state === 'clash' || isOver(state)) return []
+      const job = this.#known(state, found)
+      if (!job) return [state]
+      found.atHand.set(job.id, job)
+      return []
     })
   }
 
@@ -361,6 +365,7 @@ export class Jobs {
     const row = found.jobs.get(id)
     if (row) return this.resolve(row)
     return (
+      found.atHand.get(id) ??
       this.#touched.get(id) ??
       this.#held.get(id)?.job ??
       this.#lost.get(id)?.job ??

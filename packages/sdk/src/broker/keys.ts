@@ -32,6 +32,8 @@ export const isFree = (state: KeyState | undefined, nowMs: number): boolean =>
 export class Found {
   readonly #keys = new Map<string, KeyState>()
   readonly jobs = new Map<number, JobRow>()
+  /** Those that were at hand: what comes before them in their frame may push them out of their lane. */
+  readonly atHand = new Map<number, Job>()
 
   constructor(rows: readonly JobRow[]) {
     for (const row of rows) {
