@@ -1,7 +1,9 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, test, vi } from 'vitest'
+import { ROW_LIMIT_BYTES } from '../../packages/edge/src/store/layout.ts'
 import { SqliteQueueStore } from '../../packages/edge/src/store/sqlite-queue.ts'
+import { LIMITS } from '../../packages/sdk/src/protocol/limits.ts'
 import { MemoryQueueStore } from '../../packages/sdk/src/store/memory-queue.ts'
 import { type QueueStores, queueStoreSuite } from '../../packages/sdk/src/store/queue-store.suite.ts'
 import type { JobRow, Place, QueueStore } from '../../packages/sdk/src/store/queue-store.ts'
@@ -98,6 +100,26 @@ test('costs a row for many jobs that come and go together', () =>
     expect(rowsWritten).toBeGreaterThan(40)
     await stage.restart()
     expect(await (await stage.connect()).counts()).toMatchObject({ ready: 0, active: 0 })
+  }))
+
+test('puts no more jobs together than fit in a row, however much is asked of each', () =>
+  within(async () => {
+    const stage = await QueueStage.open(stores)
+    const client = await stage.connect()
+    // Characters that take six as JSON.
+    const nonRetryable = Array.from({ length: LIMITS.nonRetryableErrors }, () => '\0'.repeat(LIMITS.errorNameChars))
+
+    await client.enqueue(
+      Array.from({ length: 300 }, () => '€'.repeat(700)),
+      { nonRetryable },
+    )
+
+    const bytes = 'select max(octet_length(heads) + octet_length(bodies)) as bytes from segment'
+    expect(storage.sql.exec(bytes).one().bytes).toBeLessThan(ROW_LIMIT_BYTES)
+    await stage.restart()
+    const back = await stage.connect()
+    await back.work(300)
+    expect((await back.gets(300)).map(({ id }) => id)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1))
   }))
 
 test('counts without reading what waits', () =>

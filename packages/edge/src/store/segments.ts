@@ -1,7 +1,7 @@
 import { WIDTH } from '@messkit/sdk/broker'
 import type { JobRow, PageBounds, Place } from '@messkit/sdk/store'
 
-/** Jobs of a segment, and their payloads' characters: more are a second one. */
+/** Jobs of a segment, and the characters of their heads and payloads, of which each may be three bytes of a row: more are a second one. */
 export const SEGMENT = { jobs: 256, chars: 256 * 1024 } as const
 /** Fewer jobs are rows of their own: nothing would be saved. */
 const WORTH = 3
@@ -196,12 +196,12 @@ export class Segments {
 
 /** What can be one row: at once due, of one lane, one id after the other. */
 function endOfRun(rows: readonly JobRow[], from: number): number {
-  const { lane, due, id, body } = rows[from] as JobRow
+  const { lane, due, id, head, body } = rows[from] as JobRow
   let to = from + 1
   if (due !== 0 || lane >= WIDTH) return to
-  for (let chars = body.length; to < rows.length && to - from < SEGMENT.jobs; to++) {
+  for (let chars = head.length + body.length; to < rows.length && to - from < SEGMENT.jobs; to++) {
     const row = rows[to] as JobRow
-    chars += row.body.length
+    chars += row.head.length + row.body.length
     if (row.lane !== lane || row.due !== 0 || row.id !== id + to - from || chars > SEGMENT.chars) break
   }
   return to
