@@ -50,6 +50,19 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await asked).toHaveLength(1)
       })
 
+      promise('counts what is asked of jobs into what may wait to become durable', async (stage) => {
+        const [client, other] = [await stage.connect(), await stage.connect()]
+        const nonRetryable = upTo(LIMITS.nonRetryableErrors).map(() => '\0'.repeat(LIMITS.errorNameChars))
+        stage.commits.hold()
+        const asked = [client.enqueue(['in flight'])]
+        await stage.commits.reached()
+        asked.push(client.enqueue(upTo(LIMITS.messagesPerFrame), { nonRetryable }))
+
+        await expect(other.enqueue(['a'])).rejects.toMatchObject({ code: 'busy' })
+        stage.commits.release()
+        await Promise.all(asked)
+      })
+
       promise('recognises a repeat, also of what is done, and after a restart', async (stage) => {
         const frame = { publisher: 'publisher_of_test', after: 0, first: 1 }
         const client = await stage.connect()

@@ -339,7 +339,8 @@ export class Jobs {
     const id = this.#next++
     const facts = { id, lane, due: timed ? due : 0, at: nowMs, by, sequence, options, optionsText: text, byText, body }
     const job = newJob(facts)
-    this.#putBytes += body.length
+    // What is asked of a job is there once a job, and may be much more than its payload.
+    this.#putBytes += job.head.length + body.length
     this.#touch(job)
     this.#queue(job)
     return job
