@@ -865,6 +865,17 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await client.watch(1)).toEqual([{ id: 1, state: 'unknown' }])
       })
 
+      promise('are known for a shorter while where there is much to remember, errors included', async (stage) => {
+        const client = await stage.connect()
+        const count = 1_050
+        for (const ids of [upTo(550), upTo(500, 551)]) {
+          await client.enqueue(ids)
+          await client.ask('cancel', { ids, reason: 'x'.repeat(LIMITS.jobErrorChars) })
+        }
+
+        expect(await client.watch(1, count)).toMatchObject([{ state: 'unknown' }, { state: 'cancelled' }])
+      })
+
       promise('are kept as long as it was asked for, which a restart does not change', async (stage) => {
         const [client, job] = await holding(stage, retain)
         await client.finish([leaseOf(job)], [7])

@@ -36,6 +36,7 @@ export class Outcomes {
   note(id: number, outcome: Outcome): void {
     this.#newer.set(id, outcome)
     if (outcome.result !== undefined) this.#bytes += outcome.result.length
+    if (outcome.error !== undefined) this.#bytes += outcome.error.length
     if (this.#newer.size > LIMITS.recentJobs / 2 || this.#bytes > LIMITS.recentBytes / 2) {
       this.#older = this.#newer
       this.#newer = new Map()
