@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createMess, type Mess, type MessError } from '../../packages/sdk/src/index.ts'
 import { createQueue, type Job, type JobReport, type QueueOptions } from '../../packages/sdk/src/queue.ts'
 
@@ -315,6 +315,23 @@ describe('a queue', () => {
 
     expect(await queue.counts()).toMatchObject({ ready: 0, scheduled: 2 })
     expect((await queue.list('scheduled')).jobs.map(({ data }) => data)).toEqual(['later', 'at'])
+  })
+
+  it('begins a delayed job soon after its time also where the machine has slept, and its timers with it', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { queue } = open()
+    const { take, jobs } = collector()
+    queue.work(take)
+    await queue.enqueue('a', { delayMs: 8 * 3_600_000 })
+
+    await vi.advanceTimersByTimeAsync(150_000)
+
+    // Clocks on walls go on, and what timers go by does not.
+    vi.setSystemTime(Date.now() + 8 * 3_600_000)
+    await vi.advanceTimersByTimeAsync(60_000)
+
+    expect(jobs.map(({ data }) => data)).toEqual(['a'])
   })
 
   it('handles the jobs of a group one after the other', async () => {

@@ -14,6 +14,9 @@ import { IndexedDBQueueStore, queuesIn } from '../store/indexeddb-queue.ts'
 import { MemoryQueueStore } from '../store/memory-queue.ts'
 import type { QueueStore } from '../store/queue-store.ts'
 
+/** Timers stand still while a machine sleeps, and clocks do not: whoever waits for a time looks at the clock as often as this. */
+const LOOK_MS = 60_000
+
 interface QueueHomesOptions {
   readonly store: (queue: string) => QueueStore
   /** Of the queues that it has stored. */
@@ -60,7 +63,7 @@ export class QueueHomes {
       now,
       random,
       newEpoch: () => makeEpoch(now(), random),
-      wakeAt: (at) => alarm.set(elapsed() + at - now()),
+      wakeAt: (at) => alarm.set(elapsed() + Math.min(at - now(), LOOK_MS)),
       onFailed: (error) => onFailed?.(queueAddress(queue), error),
     })
     const home: Home = {
