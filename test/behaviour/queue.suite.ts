@@ -80,6 +80,21 @@ export function queueSuite(name: string, stores: QueueStores): void {
         expect(await (await stage.connect()).enqueueAs(frame, ['a', 'b'])).toEqual([repeat])
       })
 
+      promise('refuses one job of which too much is asked, and takes those before it', async (stage) => {
+        const client = await stage.connect()
+        const wrong = { attempts: 0 }
+
+        expect(await client.enqueue(['a', 'b', 'c', 'd'], {}, [{ priority: 9 }, null, wrong, wrong])).toMatchObject([
+          { fate: 'stored', first: 1, count: 2, offset: 1 },
+          { fate: 'refused', first: 3, count: 1, code: 'bad_params', message: 'each.2.attempts: out of its bounds' },
+          { fate: 'unsent', first: 4, count: 1 },
+        ])
+        expect(await client.counts()).toMatchObject({ ready: 2 })
+        await expect(client.enqueueAs({ after: 0, first: 1, options: wrong }, ['e'])).rejects.toMatchObject({
+          code: 'bad_params',
+        })
+      })
+
       promise('notices what is missing before a job', async (stage) => {
         const client = await stage.connect()
         await client.enqueue(['a'])

@@ -59,6 +59,20 @@ describe('a queue on a server', () => {
     expect(seen.map(({ data }) => data)).toEqual(['high', 'low', 'low, too'])
   })
 
+  test('refuses a job of which too much is asked, and not those that were enqueued with it', async () => {
+    const queue = createQueue<string>(open(), newName())
+
+    const jobs = [
+      queue.enqueue('before'),
+      queue.enqueue('wrong', { nonRetryable: ['x'.repeat(65)] }),
+      queue.enqueue('after'),
+    ]
+
+    await expect(jobs[1]).rejects.toMatchObject({ code: 'bad_params' })
+    await Promise.all([jobs[0], jobs[2]])
+    expect(await all(queue)).toEqual(['before', 'after'])
+  })
+
   test('finds as many jobs as somebody wants, page by page', async () => {
     const queue = createQueue<number>(open(), newName())
     await queue.enqueueMany(numbers(2_500))

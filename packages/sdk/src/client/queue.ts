@@ -470,7 +470,7 @@ const BOUNDS = {
   keyMs: [0, QUEUE_LIMITS.delayMs],
 } as const
 
-/** Checked here: a home turns a frame with a wrong option away as a whole. @throws {MessError} `bad_option` */
+/** Checked here: what a home refuses is told later, and lies in the outbox until then. @throws {MessError} `bad_option` */
 function wireOptions({ runAt, backoff, dedupe, ...rest }: EnqueueOptions): JobOptions {
   const { key = '_', ttlMs: keyMs, maxDelayMs } = dedupe ?? {}
   const numbers = { ...rest, ...backoff, ...rest.retain, maxDelayMs, keyMs }

@@ -30,7 +30,7 @@ export interface Lines {
   readonly body: string
   readonly count: number
   readonly bytes: number
-  /** The first payload that cannot be stored; those behind it were not looked at. */
+  /** The first one that cannot be stored, for its payload or what is asked of it; those behind it were not looked at. */
   readonly refused?: { readonly index: number; readonly fault: Fault }
 }
 
@@ -107,14 +107,32 @@ function readFrame(text: string, requests: Record<string, v.GenericSchema>, carr
   if (id === null && method !== 'credit')
     return { id, fault: fault('bad_frame', `${method} is a request and needs an id`) }
   if ((split !== undefined) !== (method === carrier)) return { id, fault: fault('bad_frame', layoutOf(carrier)) }
-  const checked = v.safeParse(requests[method] as v.GenericSchema, params, FIRST_ISSUE)
+  const schema = requests[method] as v.GenericSchema
+  let checked = v.safeParse(schema, params, FIRST_ISSUE)
+  const wrong = checked.success || method !== carrier ? undefined : wrongEntry(checked.issues[0])
+  if (wrong) checked = v.safeParse(schema, without(params, wrong.index), FIRST_ISSUE)
   if (!checked.success) return { id, fault: paramsFault(checked.issues[0]) }
   if (!split) return { method, id: id ?? 0, params: checked.output }
   if (!split.head.endsWith('"messages":[]}}') || !endsWithMessages(frame))
     return { id, fault: fault('bad_frame', layoutOf(carrier)) }
-  const lines = checkLines(split.body, carrier)
-  return 'code' in lines ? { id, fault: lines } : { method, id: id as number, params: checked.output, lines }
+  const found = checkLines(split.body, carrier)
+  if ('code' in found) return { id, fault: found }
+  const lines = wrong && !(found.refused && found.refused.index < wrong.index) ? { ...found, refused: wrong } : found
+  return { method, id: id as number, params: checked.output, lines }
 }
+
+/** What is wrong with one job is not wrong with its neighbours, which were enqueued by others perhaps. */
+function wrongEntry(issue: v.BaseIssue<unknown>): Lines['refused'] {
+  const [field, entry] = issue.path ?? []
+  if (field?.key !== 'each' || typeof entry?.key !== 'number') return undefined
+  return { index: entry.key, fault: paramsFault(issue) }
+}
+
+/** Nothing is taken from there on. */
+const without = (params: Readonly<Record<string, unknown>>, index: number): object => ({
+  ...params,
+  each: (params.each as unknown[]).map((own, i) => (i < index ? own : null)),
+})
 
 /** A frame full of wrong values costs no more than one of them. */
 const FIRST_ISSUE = { abortEarly: true } as const
