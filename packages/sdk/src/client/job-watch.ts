@@ -15,6 +15,8 @@ interface Waiter {
 interface Watched {
   readonly waiters: Set<Waiter>
   readonly readers: Set<Reader>
+  /** Nobody waits for it any more; known once it was asked for. */
+  left?: () => void
 }
 
 /** Reports that nobody has taken yet are dropped above it, oldest first. */
@@ -83,6 +85,7 @@ export class JobWatch {
     if (!watched || watched.waiters.size + watched.readers.size > 0) return
     this.#watched.delete(id)
     this.#side.answer('unwatch', { ids: [id] }).catch(() => {})
+    watched.left?.()
   }
 
   /** What was asked for in one go is asked together, on each link until all of it is over. */
@@ -125,6 +128,10 @@ export class JobWatch {
         else if (method === 'reported') this.#report(params as ReportedParams)
         rest()
       },
+    }
+    for (const id of batch) {
+      const watched = this.#watched.get(id)
+      if (watched) watched.left = rest
     }
     again()
   }
