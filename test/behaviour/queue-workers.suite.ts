@@ -112,6 +112,9 @@ export function workersSuite(promise: Declare): void {
       expect(await workersOf(client)).toMatchObject([
         { worker: `puller_${client.name}`, about: { kind: 'http' }, holding: 1 },
       ])
+      expect(await client.ask('list', { state: 'active', limit: 1 })).toMatchObject({
+        jobs: [{ worker: `puller_${client.name}` }],
+      })
       await client.settle({ worker: `puller_${client.name}`, ack: [[1, token as number]] })
       expect(await workersOf(client)).toEqual([])
     })

@@ -26,6 +26,9 @@ export const pullKey = (user: string, name: string): string => user + MARK + nam
 
 export const isPull = (worker: string): boolean => worker.includes(MARK)
 
+/** The name that a worker, of whichever kind, has given itself. */
+export const nameIn = (worker: string): string => worker.slice(worker.lastIndexOf('.') + 1).replace(/^~/, '')
+
 /** Those who wait for an answer. */
 export class Pulls {
   readonly #waiting = new Set<Pull>()

@@ -21,7 +21,7 @@ import type { Identity, Rate } from './machine.ts'
 import type { News } from './outcomes.ts'
 import { firstOversized } from './oversized.ts'
 import { Publishers } from './publishers.ts'
-import { isPull, type Pull, Pulls, pullKey } from './pulls.ts'
+import { isPull, nameIn, type Pull, Pulls, pullKey } from './pulls.ts'
 import type { Recovered } from './queue-facts.ts'
 import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
 import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
@@ -1264,8 +1264,6 @@ const FULL = busy('more than undurableBytes waits to become durable', 100)
 const PAGES = busy('more pages than historyBytes allows were asked for', 1_000)
 const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity
 const upTo = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
-/** The name that a worker has given itself. */
-const nameIn = (key: string): string => key.slice(key.lastIndexOf('.') + 1)
 
 function ticksOf(held: readonly Held[]): (readonly [index: number, schedule: string, at: number])[] {
   const ticks: (readonly [index: number, schedule: string, at: number])[] = []

@@ -1,7 +1,7 @@
 import type { About, WorkerFacts, WorkersResult } from '../protocol/frames/workers.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import type { Held } from './jobs.ts'
-import { isPull } from './pulls.ts'
+import { isPull, nameIn } from './pulls.ts'
 import type { Allowed } from './rights.ts'
 
 /** What a queue knows of somebody who takes jobs. */
@@ -94,11 +94,11 @@ function factsOf(key: string, worker: Known | undefined, held: readonly Held[]):
     const { job, untilMs } = one
     return [job.id, sinceOf(one), untilMs]
   })
-  const name = key.slice(key.lastIndexOf('.') + 1)
+  const name = nameIn(key)
   if (!worker) {
     const since = held.reduce((least, one) => Math.min(least, sinceOf(one)), Number.MAX_SAFE_INTEGER)
     const about = { kind: 'http' } as const
-    return { worker: name.replace(/^~/, ''), about, since, capacity: 0, holding: held.length, jobs }
+    return { worker: name, about, since, capacity: 0, holding: held.length, jobs }
   }
   const { user, about, sinceMs, capacity, quiet, link, goneAt } = worker
   return {
