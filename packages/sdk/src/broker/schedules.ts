@@ -2,7 +2,7 @@ import type { Plan, ScheduleFacts } from '../protocol/frames/schedules.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { CLAIMABLE, type Job } from './job.ts'
 import type { Allowed } from './rights.ts'
-import { timetable } from './timetable.ts'
+import { type Timetable, timetable } from './timetable.ts'
 
 /** What a schedule asks of its jobs. */
 type Options = Readonly<Record<string, unknown>>
@@ -273,15 +273,26 @@ function dueAt({ paused, plan, open, pending, next = NEVER }: Schedule): number 
 
 /** Goes on with the first tick from now on. */
 function restart(schedule: Schedule, nowMs: number): void {
-  const { plan, madeAt, reached } = schedule
+  const { reached } = schedule
   schedule.pending = []
-  schedule.next = timetable(plan, madeAt).after(Math.max(nowMs, reached))
+  schedule.next = timesOf(schedule).after(Math.max(nowMs, reached))
 }
+
+/** What could be read when it was made may not be any more, as a zone that this machine does not know: it has no tick then, and the others go on. */
+function timesOf({ plan, madeAt }: Schedule): Timetable {
+  try {
+    return timetable(plan, madeAt)
+  } catch {
+    return NO_TIMES
+  }
+}
+
+const NO_TIMES: Timetable = { after: () => undefined, before: () => undefined }
 
 /** Of the ticks that have come, those that are to have a job. */
 function catchUp(schedule: Schedule, nowMs: number): void {
-  const { plan, madeAt, next = NEVER } = schedule
-  const { after, before } = timetable(plan, madeAt)
+  const { plan, next = NEVER } = schedule
+  const { after, before } = timesOf(schedule)
   schedule.next = after(nowMs)
   const most = plan.missed === 'all' ? LIMITS.catchUpTicks : 1
   const come: number[] = []
