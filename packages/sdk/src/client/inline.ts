@@ -35,6 +35,9 @@ export class Inline<T> {
   readonly #side: QueueSide
   readonly #work: () => Working<T>
   readonly #open = new Map<number, Open>()
+  /** What was thrown for jobs of which it is not known yet whether they were enqueued here: a job may be given out before it is acked. */
+  readonly #early = new Map<number, MessError>()
+  #adding = 0
   #worker: Working<T> | undefined
   #asked: Asked[] = []
 
@@ -60,6 +63,7 @@ export class Inline<T> {
       begin(patient, turns, (error, { id }) => {
         const open = this.#open.get(id)
         if (open) open.thrown = error.cause
+        else if (this.#adding > 0) this.#early.set(id, error)
         else side.report(error)
       })
   }
@@ -81,7 +85,7 @@ export class Inline<T> {
         if (this.#mess.status.connection !== 'local')
           throw new MessError('bad_option', 'inline: is for a client without a url')
         this.#worker ??= this.#work()
-        const ack = await outbox.add(line, key)
+        const ack = await this.#adds(outbox.add(line, key))
         // Another's end is not waited for: it may be the one whose handler asks.
         if (!ack.duplicate) await this.#over(ack.offset)
         ends.push(() => over.resolve(ack))
@@ -92,9 +96,25 @@ export class Inline<T> {
     for (const end of ends) end()
   }
 
+  async #adds(ack: PromiseLike<Ack>): Promise<Ack> {
+    this.#adding++
+    try {
+      const known = await ack
+      if (!known.duplicate) {
+        this.#open.set(known.offset, { thrown: this.#early.get(known.offset)?.cause, deliveries: 0 })
+        this.#early.delete(known.offset)
+      }
+      return known
+    } finally {
+      if (--this.#adding === 0) {
+        for (const error of this.#early.values()) this.#side.report(error)
+        this.#early.clear()
+      }
+    }
+  }
+
   async #over(id: number): Promise<void> {
-    const open: Open = { thrown: undefined, deliveries: 0 }
-    this.#open.set(id, open)
+    const open = this.#open.get(id) as Open
     this.#hurry([id])
     try {
       await (await this.#side.extras()).watch.result(id)

@@ -254,8 +254,7 @@ const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, max
  * @throws {MessError} `bad_name`, `bad_option`
  */
 export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOptions<I, O> = {}): Queue<I, O> {
-  const wrong = nameFault(name)
-  if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
+  checkName(name)
   const { schema, hooks: { beforeEnqueue, afterEnqueue } = {}, inline, ...defaults } = options
   const shared = wireOptions(defaults)
   const side = new QueueSide(mess, name)
@@ -282,7 +281,7 @@ export function createQueue<I, O = I>(mess: Mess, name: string, options: QueueOp
     const { delayMs, ttlMs } = jobOptions
     const timed = delayMs !== undefined || ttlMs !== undefined
     const given = Object.keys(jobOptions).length > 0
-    const key = given ? JSON.stringify({ ...jobOptions, ...(timed && { askedAt: now() }) }) : undefined
+    const key = given ? JSON.stringify({ ...jobOptions, askedAt: timed ? now() : undefined }) : undefined
     const lines = data.map(written)
     if (beforeEnqueue) data.forEach(admit)
     const { unsent, refused } = mess.status
@@ -390,10 +389,7 @@ export function work<T = unknown>(
   handler: (job: Job<T>, queue: string) => unknown,
   options: ManyOptions = {},
 ): Worker {
-  for (const pattern of queues) {
-    const wrong = nameFault(pattern.replace(/^!/, '').replaceAll('*', 'x'))
-    if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
-  }
+  for (const pattern of queues) checkName(pattern.replace(/^!/, '').replaceAll('*', 'x'))
   checkWhole('findMs', options.findMs, QUEUE_LIMITS.delayMs, 1)
   const side = new QueueSide(mess, EVERY_QUEUE)
   let made: ManyQueues<T> | undefined
@@ -449,6 +445,11 @@ class Handle implements EnqueuedJob {
   async cancel(reason?: string): Promise<boolean> {
     return (await this.#side.extras()).cancel(this.id, reason)
   }
+}
+
+function checkName(name: string): void {
+  const wrong = nameFault(name)
+  if (wrong) throw new MessError('bad_name', `The queue name ${wrong}`)
 }
 
 /** A refusal is an event of the client; whoever looks at neither promise misses nothing. */

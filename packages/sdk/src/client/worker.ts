@@ -1,4 +1,14 @@
-import { Alarm, type Attention, complain, elapsed, onAttention, pause, randomName, soon, whereabouts } from '../platform.ts'
+import {
+  Alarm,
+  type Attention,
+  complain,
+  elapsed,
+  onAttention,
+  pause,
+  randomName,
+  soon,
+  whereabouts,
+} from '../platform.ts'
 import { CLIENT_LIMITS } from '../protocol/client-limits.ts'
 import type { JobsParams, Lease, LostParams, SettleParams, WorkResult } from '../protocol/frames/queue.ts'
 import { QUEUE_LIMITS } from '../protocol/queue-limits.ts'
@@ -123,12 +133,13 @@ interface Task {
   readonly enqueuedAt: number
   readonly tick: { readonly schedule: string; readonly at: Date } | undefined
   readonly more: { readonly state?: string | undefined; readonly retain?: boolean | undefined } | undefined
-  readonly abort: AbortController
-  outcome: Outcome | undefined
+  /** Made for who asks for the signal. */
+  abort?: AbortController
+  outcome?: Outcome
   /** What its handler reports is on its way; fails for what cannot be reported. */
-  said: Promise<unknown> | undefined
+  said?: Promise<unknown>
   /** Another one may have it by now. */
-  lost: boolean
+  lost?: boolean
   /** Since when it is held ready, or its handler runs. */
   since: number
 }
@@ -289,7 +300,7 @@ export class Working<T> implements Worker {
     if (this.#stopping || this.#quiet || this.#attention === 'frozen' || this.#attention === 'gone') return 0
     // So that a handler that ends finds its next job here.
     const most = this.#concurrency * (this.#attention === 'full' && !this.#slow ? AHEAD : 1)
-    return Math.min(most, this.#turns?.capacity(this) ?? most, 2 * QUEUE_LIMITS.workerHandlers)
+    return Math.min(most, this.#turns?.capacity(this) ?? most, CLIENT_LIMITS.messagesPerFrame)
   }
 
   #wished(result: WorkResult | undefined, error: Trouble | undefined): void {
@@ -316,9 +327,7 @@ export class Working<T> implements Worker {
       const lease: Lease = [id, token]
       const by = ticks[passed]?.[0] === i ? ticks[passed++] : undefined
       const tick = by && { schedule: by[1], at: new Date(by[2]) }
-      const abort = new AbortController()
-      const told = { lease, raw: messages[i], attempt, enqueuedAt, tick, more, abort }
-      const task: Task = { ...told, outcome: undefined, said: undefined, lost: false, since: elapsed() }
+      const task: Task = { lease, raw: messages[i], attempt, enqueuedAt, tick, more, since: elapsed() }
       this.#held.set(keyOf(lease), task)
       this.#ready.push(task)
     })
@@ -346,14 +355,14 @@ export class Working<T> implements Worker {
     for (const lease of leases) {
       const task = this.#held.get(keyOf(lease))
       if (!task) continue
-      this.#lose(task, new MessError('lease_lost', message ?? `Job ${lease[0]} is not this worker's any more`))
+      this.#lose(task, new MessError('lease_lost', message ?? `Job ${lease[0]} is no longer held`))
     }
   }
 
   /** Its handler is told; without one nothing is left of it. */
   #lose(task: Task, reason: MessError): void {
     task.lost = true
-    task.abort.abort(reason)
+    abortOf(task).abort(reason)
     const index = this.#ready.indexOf(task)
     if (index === -1) return
     this.#ready.splice(index, 1)
@@ -363,7 +372,7 @@ export class Working<T> implements Worker {
   #giveBack(tasks: readonly Task[]): void {
     for (const task of [...tasks]) {
       const mine = !task.lost
-      this.#lose(task, new MessError('stopped', 'The worker was stopped'))
+      this.#lose(task, new MessError('stopped', 'Worker stopped'))
       this.#held.delete(keyOf(task.lease))
       if (mine) this.#say('release', task.lease, task.lease)
     }
@@ -398,16 +407,11 @@ export class Working<T> implements Worker {
       try {
         error = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
       } catch {}
-      this.#settle(
-        task,
-        task.outcome ?? { kind: 'retry', entry: { lease, error: error.slice(0, QUEUE_LIMITS.jobErrorChars) } },
-      )
+      this.#settle(task, task.outcome ?? { kind: 'retry', entry: { lease, error: short(error) } })
+      const [id] = lease
       try {
         if (!task.lost)
-          this.#report(new MessError('handler_failed', `The handler of job ${lease[0]} threw`, { cause }), {
-            id: lease[0],
-            attempt,
-          })
+          this.#report(new MessError('handler_failed', `The handler of job ${id} threw`, { cause }), { id, attempt })
       } catch (wrong) {
         complain(wrong)
       }
@@ -435,7 +439,7 @@ export class Working<T> implements Worker {
   }
 
   #jobOf(task: Task): Job<T> {
-    const { lease, raw, attempt, enqueuedAt, tick, more, abort } = task
+    const { lease, raw, attempt, enqueuedAt, tick, more } = task
     const say = (outcome: Outcome): void => {
       task.outcome = outcome
     }
@@ -445,7 +449,6 @@ export class Working<T> implements Worker {
       said.catch(() => {})
       task.said = task.said ? Promise.all([task.said, said]) : said
     }
-    const short = (text: string): string => text.slice(0, QUEUE_LIMITS.jobErrorChars)
     return {
       id: lease[0],
       data: this.#read(raw),
@@ -453,17 +456,16 @@ export class Working<T> implements Worker {
       enqueuedAt: new Date(enqueuedAt),
       tick,
       state: more?.state === undefined ? undefined : JSON.parse(more.state),
-      signal: abort.signal,
+      get signal() {
+        return abortOf(task).signal
+      },
       extend: (ms) => {
         checkWhole('extend', ms, QUEUE_LIMITS.leaseMs)
-        if (!task.lost) this.#say('extend', { lease, ...(ms !== undefined && { ms }) })
+        if (!task.lost) this.#say('extend', { lease, ms })
       },
       retry: ({ delayMs, reason = 'retried' } = {}) => {
         checkWhole('delayMs', delayMs, QUEUE_LIMITS.delayMs)
-        say({
-          kind: 'retry',
-          entry: { lease, error: short(reason), ...(delayMs !== undefined && { delayMs }) },
-        })
+        say({ kind: 'retry', entry: { lease, error: short(reason), delayMs } })
       },
       bury: (reason) => say({ kind: 'retry', entry: { lease, error: short(reason), dead: true } }),
       release: ({ delayMs } = {}) => {
@@ -493,12 +495,12 @@ export class Working<T> implements Worker {
     if (entries.length >= most || this.#chars > BATCH_CHARS) this.#flush()
     else if (!this.#flushing) {
       this.#flushing = true
-      const flush = (): void => {
+      soon(async () => {
+        if (this.#unanswered.size > 0) await pause(SAY_MS)
         this.#flushing = false
         this.#flush()
         this.#rest()
-      }
-      soon(() => (this.#unanswered.size > 0 ? pause(SAY_MS).then(flush) : flush()))
+      })
     }
   }
 
@@ -527,17 +529,20 @@ export class Working<T> implements Worker {
   }
 
   #later(by: Asking, { retryAfterMs = BUSY_MS }: Trouble): void {
-    const again = new Alarm(() => {
-      if (!this.#ended) this.#side.ask(by)
-    })
-    again.set(elapsed() + retryAfterMs)
+    void pause(retryAfterMs).then(() => this.#ended || this.#side.ask(by))
   }
 }
 
 /** Checked here: a home turns a frame with a wrong number away as a whole. @throws {MessError} `bad_option` */
 export function checkWhole(name: string, value: number | undefined, most: number, least = 0): void {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= least && value <= most))
-    throw new MessError('bad_option', `${name}: a whole number from ${least} to ${most}`)
+    throw new MessError('bad_option', `${name}: a whole number ${least} to ${most}`)
 }
 
+function abortOf(task: Task): AbortController {
+  task.abort ??= new AbortController()
+  return task.abort
+}
+
+const short = (text: string): string => text.slice(0, QUEUE_LIMITS.jobErrorChars)
 const keyOf = ([id, token]: Lease): string => `${id} ${token}`
