@@ -14,7 +14,7 @@ interface Segment {
   readonly lane: number
   readonly first: number
   readonly last: number
-  /** By place in the segment. */
+  /** By place in the segment, as codes of the characters that are stored. */
   readonly gone: Uint8Array
   left: number
   /** Whether there is a row that says what is gone. */
@@ -83,7 +83,7 @@ export class Segments {
       heads,
       bodies,
     )
-    this.#remember({ lane, first, last, gone: new Uint8Array(rows.length), left: rows.length, marked: false })
+    this.#remember({ lane, first, last, gone: new Uint8Array(rows.length).fill(THERE), left: rows.length, marked: false })
   }
 
   /** Takes a job out. @returns whether it was in one */
@@ -91,8 +91,8 @@ export class Segments {
     const segment = this.#segmentOf(place)
     if (!segment) return false
     const at = place.id - segment.first
-    if (segment.gone[at] !== 0) return false
-    segment.gone[at] = 1
+    if (segment.gone[at] !== THERE) return false
+    segment.gone[at] = GONE
     segment.left--
     this.#touched.add(segment)
     return true
@@ -103,7 +103,7 @@ export class Segments {
     for (const segment of this.#touched) {
       const { lane, first, gone, left, marked } = segment
       if (left > 0) {
-        this.#sql.exec(MARK, lane, first, gone.length - left, gone.join(''))
+        this.#sql.exec(MARK, lane, first, gone.length - left, String.fromCharCode(...gone))
         segment.marked = true
         continue
       }
@@ -183,7 +183,7 @@ export class Segments {
     if (!row) return undefined
     const { first, last } = row
     const gone = gapsOf(row)
-    const left = gone.reduce((left, one) => left - one, gone.length)
+    const left = gone.reduce((left, one) => (one === THERE ? left + 1 : left), 0)
     return this.#remember({ lane, first, last, gone, left, marked: row.gone !== null })
   }
 
@@ -213,19 +213,20 @@ function jobsOf(lane: number, row: SegmentRow): JobRow[] {
   const bodies = row.bodies.split(BREAK)
   const jobs: JobRow[] = []
   for (let at = 0; at < heads.length; at++) {
-    if (gone[at] === 0)
+    if (gone[at] === THERE)
       jobs.push({ lane, due: 0, id: row.first + at, head: heads[at] as string, body: bodies[at] as string })
   }
   return jobs
 }
 
 function gapsOf({ first, last, gone }: Pick<SegmentRow, 'first' | 'last' | 'gone'>): Uint8Array {
-  const gaps = new Uint8Array(last - first + 1)
-  for (let at = 0; gone !== null && at < gaps.length; at++) gaps[at] = gone.charCodeAt(at) - ZERO
+  const gaps = new Uint8Array(last - first + 1).fill(THERE)
+  for (let at = 0; gone !== null && at < gaps.length; at++) gaps[at] = gone.charCodeAt(at)
   return gaps
 }
 
-const ZERO = '0'.charCodeAt(0)
+const THERE = '0'.charCodeAt(0)
+const GONE = '1'.charCodeAt(0)
 /** Ids of a lane: far more than a queue will ever have, and still exact where all of SQLite's parameters are doubles. */
 const LANE = 2 ** 48
 const placeIn = (lane: number, id: number): number => lane * LANE + id

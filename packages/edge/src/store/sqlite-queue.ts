@@ -85,7 +85,8 @@ export class SqliteQueueStore implements QueueStore {
     // What lies in segments is due at once, and so comes before all that has a time.
     if (behind.due > 0) return single.rows
     const together = this.#segments.page(lane, behind.id, { maxJobs, maxBytes })
-    return together.rows.length === 0 ? single.rows : merge([single, together], { maxJobs, maxBytes })
+    if (together.rows.length === 0) return single.rows
+    return single.rows.length === 0 ? together.rows : merge([single, together], { maxJobs, maxBytes })
   }
 
   #single(lane: number, { due, id }: Pick<Place, 'due' | 'id'>, { maxJobs, maxBytes }: PageBounds): Page {
