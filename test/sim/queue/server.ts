@@ -140,6 +140,13 @@ export class QueueServer {
           if (life === this.#life) this.due()
         })
       },
+      ...(this.#world.swarm.lingers && {
+        linger: (back: () => void) => {
+          clock.in(random.next() * 10, () => {
+            if (life === this.#life) back()
+          })
+        },
+      }),
       onFailed: (error) => {
         if (!(error instanceof Error) || error.message !== 'simulated') this.#world.broken ??= error
         this.truth.woken()

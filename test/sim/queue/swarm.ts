@@ -14,6 +14,8 @@ export interface QueueSwarm {
   readonly store: 'at once' | 'flushed later' | 'all later'
   readonly storeMs: number
   readonly delayMs: number
+  /** Whether acks may wait for company. */
+  readonly lingers: boolean
   readonly delayedJobs: number
   readonly groups: readonly SimGroup[]
   /** Share of the jobs that are of one. */
@@ -122,6 +124,7 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     pulling: share(0.4, 1),
     lostAlarms: share(0.3, 0.7),
     schedules: random.chance(0.6),
+    lingers: random.chance(0.5),
     limits: {
       laneJobs: random.pick([1, 2, 5, 1_000]),
       laneBytes: random.pick([10, 1_048_576]),

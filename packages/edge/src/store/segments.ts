@@ -83,7 +83,14 @@ export class Segments {
       heads,
       bodies,
     )
-    this.#remember({ lane, first, last, gone: new Uint8Array(rows.length).fill(THERE), left: rows.length, marked: false })
+    this.#remember({
+      lane,
+      first,
+      last,
+      gone: new Uint8Array(rows.length).fill(THERE),
+      left: rows.length,
+      marked: false,
+    })
   }
 
   /** Takes a job out. @returns whether it was in one */

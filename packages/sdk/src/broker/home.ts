@@ -35,6 +35,8 @@ export type HomeEffect<S> =
   | { readonly name: 'verify'; readonly link: number; readonly id: number; readonly token: string }
   /** Come back with `due` at this time, or before. */
   | { readonly name: 'wake-at'; readonly at: number }
+  /** Come back with `due` in a moment, in this life. */
+  | { readonly name: 'linger' }
 
 /** What the shell around a home gives it. */
 export interface Shell<F> {
@@ -42,6 +44,8 @@ export interface Shell<F> {
   readonly decode: (text: string) => F | BadRequest
   readonly now: () => number
   readonly wakeAt?: (at: number) => void
+  /** Calls back in a few ms. Left out where a commit costs too little to wait for company. */
+  readonly linger?: (back: () => void) => void
   readonly verify?: (token: string, link: number) => Promise<Identity | Fault>
   /** Told after a failure, when every link has been closed; the next link loads everything anew. */
   readonly onFailed?: (error: unknown) => void
@@ -144,6 +148,9 @@ export class Home<S, F, W, Q, E> {
       }
       case 'wake-at':
         this.#shell.wakeAt?.(effect.at)
+        return
+      case 'linger':
+        this.#shell.linger?.(() => this.due())
         return
       case 'failed':
         this.#failed(effect.error)

@@ -197,6 +197,12 @@ export class Jobs {
     return this.#dirty.length === 0 && this.#dirtyClaims.size === 0 && !this.#mustCarry && !dirty && this.#keys.empty
   }
 
+  /** Whether nothing is to be written but that jobs are over, and at least that. */
+  get hasOnlyEnds(): boolean {
+    if (this.#dirty.length === 0 || this.#dirtyClaims.size > 0 || this.#mustCarry) return false
+    return !this.schedules.dirty && this.#keys.empty && this.#dirty.every(isGone)
+  }
+
   get nextDeadline(): number {
     return this.#nextDeadline
   }
@@ -1026,6 +1032,8 @@ export class Jobs {
 
 /** Jobs that are done lie on few shelves, by when they may go, so that one can be found by its id. */
 const shelfOf = (untilMs: number): number => Math.ceil(untilMs / LIMITS.sweepMs) * LIMITS.sweepMs
+
+const isGone = ({ gone }: Job): boolean => gone
 
 /** The one whose rate is that of the queue. */
 const ALL = ''

@@ -21,14 +21,19 @@ export interface QueueHomeOptions extends Shell<QueueRequest> {
 /** One queue at home: its jobs, its store and its links. */
 export class QueueHome extends Home<QueueLinkState, QueueRequest, QueueCommit, QueueQuery, QueueEvent> {
   constructor(options: QueueHomeOptions) {
-    const { queue, heartbeatMs, store, newEpoch, random, now } = options
+    const { queue, heartbeatMs, store, newEpoch, random, now, linger } = options
     super(options, {
       load: () =>
         after(store.load(newEpoch()), (loaded) => {
           const memo = readMemo(loaded)
           return after(store.get(memo.places), (leased) =>
             after(store.since(memo.carried.next, WIDTH), (newer) => {
-              const facts = { queue, salt: random(), ...(heartbeatMs !== undefined && { heartbeatMs }) }
+              const facts = {
+                queue,
+                salt: random(),
+                lingers: linger !== undefined,
+                ...(heartbeatMs !== undefined && { heartbeatMs }),
+              }
               return new Queue(recover(memo, leased, newer), facts, now())
             }),
           )

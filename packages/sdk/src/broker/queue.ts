@@ -36,6 +36,8 @@ export interface QueueOptions {
   readonly heartbeatMs?: number
   /** 0 ≤ salt < 1, drawn anew for each life: by it jobs that failed together come back apart. */
   readonly salt: number
+  /** Whether acks that nobody waits for may wait a moment for a commit to go with, after a `linger`. */
+  readonly lingers?: boolean
 }
 
 interface Link {
@@ -82,6 +84,8 @@ interface Shown {
 }
 
 const MOST_ROUNDS = 8
+/** More of their frames are worth a commit of their own. */
+const LINGERING = 8
 const NEVER = Number.POSITIVE_INFINITY
 const lanePage = () => ({ maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes })
 
@@ -119,6 +123,10 @@ export class Queue {
   #sweptAt: number | undefined
   #wokenAt: number
   #failed = false
+  /** Somebody comes back soon with `due`. */
+  #lingering = false
+  /** Who is told by the next commit waits for it. */
+  #awaited = false
 
   constructor(recovered: Recovered, options: QueueOptions, nowMs: number) {
     this.#options = options
@@ -134,6 +142,10 @@ export class Queue {
     if (this.#failed) return effects
     // Links that outlived our memory come back one after the other. Nobody is told anything, or given a job, before all of them are here:
     // what brought them back comes next.
+    if (event.name === 'due') {
+      this.#lingering = false
+      this.#awaited = true
+    }
     if (event.name !== 'opened') this.#rest(effects, nowMs)
     this.#alarm(effects, nowMs)
     return effects
@@ -178,12 +190,31 @@ export class Queue {
       if (!this.#refilling)
         for (const { link, id } of this.#pulls.inVain())
           effects.push({ name: 'send', links: [link], text: encodeClaimed(id, NOTHING, []) })
-      for (const news of jobs.outcomes.take()) this.#tellOutcome(news)
-      if (!jobs.empty) effects.push(this.#commit(nowMs))
+      const news = jobs.outcomes.take()
+      for (const one of news) this.#tellOutcome(one)
+      this.#awaited ||= news.length > 0
+      if (this.#mayLinger) {
+        if (!this.#lingering) effects.push({ name: 'linger' })
+        this.#lingering = true
+      } else if (!jobs.empty) effects.push(this.#commit(nowMs))
       else for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
     }
     // Only now nothing is decided that the store has not been told.
     if (jobs.empty) for (const question of this.#questions.splice(0)) effects.push(this.#ask(question))
+  }
+
+  /**
+   * Acks alone, for which no job is given away and nobody is told anything but that they were heard, go with whatever is written next: so a
+   * job that comes meanwhile does not stand behind them.
+   */
+  get #mayLinger(): boolean {
+    return (
+      this.#options.lingers === true &&
+      !this.#awaited &&
+      this.#questions.length === 0 &&
+      this.#answers.length <= LINGERING &&
+      this.#jobs.hasOnlyEnds
+    )
   }
 
   // ---- links
@@ -484,6 +515,7 @@ export class Queue {
     const { write, claims, bytes } = this.#jobs.seal(nowMs)
     this.#inFlight = { bytes, answers: this.#answers, claims }
     this.#answers = []
+    this.#awaited = false
     return { name: 'commit', commit: ++this.#commitCount, write }
   }
 
@@ -492,9 +524,8 @@ export class Queue {
     if (!settled) return []
     this.#inFlight = undefined
     const effects: QueueEffect[] = []
-    // First of all: somebody may wait for them with nothing to do.
-    for (const claim of settled.claims) effects.push(...this.#push(claim))
     for (const { link, text } of settled.answers) effects.push(this.#owed(link, text))
+    for (const claim of settled.claims) effects.push(...this.#push(claim))
     return effects
   }
 
@@ -692,6 +723,8 @@ export class Queue {
       if (own(held)) jobs.extend(may, held, nowMs + (ms ?? held.claim.leaseMs))
       else stale.push(lease)
     }
+    // Whoever has no link waits for the answer alone.
+    this.#awaited ||= pull !== undefined
     return this.#reply(link, id, { stale })
   }
 
