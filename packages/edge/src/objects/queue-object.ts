@@ -7,17 +7,12 @@ import { SqliteQueueStore } from '../store/sqlite-queue.ts'
 import { resourceNamed } from './object-name.ts'
 import { ResourceObject } from './resource-object.ts'
 
-/** How long an ack that nobody waits for may wait for a commit to go with, in ms. */
-const LINGER_MS = 5
-
 /** The home of one queue at the edge. */
 export class QueueObject extends ResourceObject<QueueLinkState> {
   constructor(ctx: DurableObjectState, env: Env) {
     const resource = resourceNamed('queue', ctx.id.name)
     super({ ctx, env, resource }, (shelter) => {
       const store = new SqliteQueueStore(ctx.storage)
-      /** No event ends before: between two events the platform may take the memory away. */
-      let lingering: Promise<void> | undefined
       return {
         home: new QueueHome({
           ...shelter,
@@ -25,14 +20,8 @@ export class QueueObject extends ResourceObject<QueueLinkState> {
           store,
           decode: decodeQueueRequest,
           random: Math.random,
-          linger: (back) => {
-            lingering = scheduler.wait(LINGER_MS).then(back)
-          },
         }),
-        async flushed() {
-          await lingering
-          await store.flushed()
-        },
+        flushed: () => store.flushed(),
         head: () => 0,
         stateOf: (identity) => ({ identity, greeted: false, workers: [] }),
         // The queue itself looks at who worked and may not any more.

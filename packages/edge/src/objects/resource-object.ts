@@ -27,6 +27,9 @@ import { fitsAttachment, readAttachment, writeAttachment } from './attachment.ts
 import { Call } from './call.ts'
 import { directoryOf } from './stubs.ts'
 
+/** How long acks that nobody waits for may wait for a commit to go with, in ms. */
+const LINGER_MS = 5
+
 /** What is kept of a link while its home is out of memory. */
 interface LinkFacts {
   readonly identity: Identity
@@ -48,6 +51,7 @@ export interface Shelter {
   now(): number
   newEpoch(): string
   wakeAt(at: number): void
+  linger(back: () => void): void
   verify(token: string, link: number): Promise<Identity | Fault>
   onFailed(error: unknown): void
 }
@@ -69,7 +73,7 @@ export interface Resident<S> {
 /**
  * The home of one topic or queue at the edge: a broker's home over the object's SQLite, its hibernating sockets and its alarm. It decides
  * nothing itself. Between events it may lose its memory at any moment, so nothing is kept here that is not also in a row or in an
- * attachment, and no timer runs: a timer would keep it awake, and a waking object is billed.
+ * attachment, and no timer runs but for `LINGER_MS`: a timer keeps it awake, and a waking object is billed.
  */
 export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<Env> {
   readonly #resident: Resident<S>
@@ -103,6 +107,7 @@ export abstract class ResourceObject<S extends LinkFacts> extends DurableObject<
       now: () => Date.now(),
       newEpoch: () => makeEpoch(Date.now(), Math.random),
       wakeAt: (at) => this.#alarm.want(at),
+      linger: (back) => this.ctx.waitUntil(scheduler.wait(LINGER_MS).then(() => this.#during(back))),
       verify: (token, link) => {
         const seat = [...this.#links.values()].find((one) => one.link === link)
         const check = this.#verify(seat, token)
