@@ -16,6 +16,8 @@ export class QueueStage {
   /** When the home wants to be told that it is `due`. */
   readonly wakes: number[] = []
   readonly failures: unknown[] = []
+  /** What is to be called in a moment, where homes linger. */
+  readonly lingering: (() => void)[] = []
   readonly clients: QueueClient[] = []
   readonly commits = new Gate()
   /** What was written, commit by commit. */
@@ -23,17 +25,19 @@ export class QueueStage {
   home: QueueHome
   #store: QueueStore
   readonly #stores: QueueStores
+  readonly #lingers: boolean
   #epochs = 0
   #lives = 0
 
-  private constructor(stores: QueueStores, store: QueueStore) {
+  private constructor(stores: QueueStores, store: QueueStore, lingers: boolean) {
     this.#stores = stores
+    this.#lingers = lingers
     this.#store = store
     this.home = this.#start()
   }
 
-  static async open(stores: QueueStores): Promise<QueueStage> {
-    return new QueueStage(stores, await stores.make())
+  static async open(stores: QueueStores, { lingers = false } = {}): Promise<QueueStage> {
+    return new QueueStage(stores, await stores.make(), lingers)
   }
 
   #start(): QueueHome {
@@ -66,6 +70,7 @@ export class QueueStage {
       newEpoch: () => makeEpoch(this.nowMs + ++this.#epochs, () => 0.5),
       random: () => 0.5,
       wakeAt: (at) => this.wakes.push(at),
+      ...(this.#lingers && { linger: (back: () => void) => this.lingering.push(back) }),
       onFailed: (error) => this.failures.push(error),
     })
   }

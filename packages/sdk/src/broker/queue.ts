@@ -197,7 +197,10 @@ export class Queue {
         if (!this.#lingering) effects.push({ name: 'linger' })
         this.#lingering = true
       } else if (!jobs.empty) effects.push(this.#commit(nowMs))
-      else for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
+      else {
+        for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
+        this.#awaited = false
+      }
     }
     // Only now nothing is decided that the store has not been told.
     if (jobs.empty) for (const question of this.#questions.splice(0)) effects.push(this.#ask(question))
