@@ -5,6 +5,7 @@ import { table } from './docs-source.mjs'
 import { inRoot } from './project.mjs'
 
 const RESULTS = 'bench/results/latest.json'
+const QUEUES = 'bench/results/queues.json'
 const WORDS = {
   'publish-2000': 'Durable publishes, one client, 2,000 in flight',
   'fanout-100': 'Deliveries to 100 subscribers',
@@ -16,6 +17,10 @@ const WORDS = {
   'stored-1': 'Publish to stored on the disk, median',
   'topics-32': '32 topics live on one page',
   'tab-handover': 'The leading tab closes, until another leads',
+  'queue-enqueue-200': 'Jobs enqueued one by one, 200 in flight',
+  'queue-process-50': 'Jobs taken and finished, concurrency 50, handlers that do nothing',
+  'queue-start-1': 'From `enqueue()` to the start of the handler, idle worker, median',
+  'queue-backlog-million': '1,000 jobs taken and finished while a million wait, against a thousand',
 }
 /** What the comparison itself rests on, and no figure of Messkit's. */
 const HIDDEN = ['baseline-vs-bare']
@@ -26,7 +31,32 @@ const TOLERANCE_KB = 0.3
 export function figures() {
   if (!existsSync(inRoot(RESULTS)))
     return 'Not measured yet: `npm run bench` measures and writes `bench/results/latest.json`.'
-  const { at, machine, entries } = JSON.parse(readFileSync(inRoot(RESULTS), 'utf8'))
+  const { at, machine, entries } = measured(RESULTS)
+  return [
+    tableOf(entries, 'the baseline'),
+    '',
+    `Measured on ${at.slice(0, 10)}: ${machine.cores} cores, ${machine.memoryGiB} GiB of memory, Node ${machine.node}, workerd ` +
+      `${machine.workerd}, load and server on the same machine, 64-byte messages, every message durable before its ack. The ` +
+      'baseline is a plain object with one frame, one row and one ack per message, in the same run; the factors are medians.',
+    ...(existsSync(inRoot(QUEUES)) ? queues() : []),
+  ].join('\n')
+}
+
+function queues() {
+  const { at, entries } = measured(QUEUES)
+  return [
+    '',
+    tableOf(entries, 'BullMQ'),
+    '',
+    `Queues, on the same machine on ${at.slice(0, 10)}, in the same run as BullMQ on Redis with an append-only file and \`fsync always\`, since Messkit's ` +
+      'answers are durable, too. What is missed, and why: [fewer writes for a job](docs/decisions/0038-fewer-writes-for-a-job.md).',
+  ]
+}
+
+/** @returns {{ at: string, machine: any, entries: any[] }} */
+const measured = (file) => JSON.parse(readFileSync(inRoot(file), 'utf8'))
+
+function tableOf(entries, peer) {
   const rows = entries
     .filter(({ name }) => !HIDDEN.includes(name))
     .map(({ name, value, unit, ratios, target }) => [
@@ -35,13 +65,7 @@ export function figures() {
       `${readable(Object.values(ratios)[0])} ×`,
       `${unit === 'ms' ? 'at most' : 'at least'} ${target} ×`,
     ])
-  return [
-    table(['what was measured', 'Messkit', 'against the baseline', 'goal'], rows),
-    '',
-    `Measured on ${at.slice(0, 10)}: ${machine.cores} cores, ${machine.memoryGiB} GiB of memory, Node ${machine.node}, workerd ` +
-      `${machine.workerd}, load and server on the same machine, 64-byte messages, every message durable before its ack. The ` +
-      'baseline is a plain object with one frame, one row and one ack per message, in the same run; the factors are medians.',
-  ].join('\n')
+  return table(['what was measured', 'Messkit', `against ${peer}`, 'goal'], rows)
 }
 
 const readable = (value) =>
