@@ -124,7 +124,6 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
     pulling: share(0.4, 1),
     lostAlarms: share(0.3, 0.7),
     schedules: random.chance(0.6),
-    lingers: random.chance(0.5),
     limits: {
       laneJobs: random.pick([1, 2, 5, 1_000]),
       laneBytes: random.pick([10, 1_048_576]),
@@ -140,9 +139,9 @@ export function drawQueueSwarm(random: Random): QueueSwarm {
       tickLateMs: random.pick([0, 1_000, 60_000]),
       messageBytes: 8,
     },
-  } satisfies Omit<QueueSwarm, Exclude<keyof Features, 'limits'>>
+  } satisfies Omit<QueueSwarm, 'lingers' | Exclude<keyof Features, 'limits'>>
   const features = drawFeatures(random)
-  return { ...swarm, ...features, limits: { ...swarm.limits, ...features.limits } }
+  return { ...swarm, ...features, lingers: swarm.delayMs < 20, limits: { ...swarm.limits, ...features.limits } }
 }
 
 type Features = Pick<QueueSwarm, 'keyedJobs' | 'retainedJobs' | 'watchedJobs' | 'results' | 'keeping' | 'limits'>

@@ -1,5 +1,6 @@
 import type { Backoff, JobOptions } from '../protocol/frames/queue.ts'
 import type { JobRow, Place } from '../store/queue-store.ts'
+import type { Identity } from './machine.ts'
 
 /**
  * Where jobs lie: one lane per priority and kind of waiting, in the order in which they are claimed. What a job's state is follows from
@@ -126,6 +127,9 @@ export function rewrite(job: Job): void {
 const PRIORITY = 4
 const ATTEMPTS = 5
 const BACKOFF: Backoff = { type: 'exponential', initialMs: 1_000, factor: 2, maxMs: 600_000, jitter: 0.2 }
+
+/** Whether it is a job of theirs. */
+export const isBy = (by: string, { key }: Identity): boolean => by.slice(0, by.lastIndexOf('.')) === key
 
 /** The lane of a kind for a job's priority; 9 goes first. */
 export const laneOf = (kind: number, { priority = PRIORITY }: JobOptions): number => kind + WIDTH - 1 - priority

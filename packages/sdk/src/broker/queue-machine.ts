@@ -26,6 +26,9 @@ export type QueueQuery =
   | { readonly what: 'find'; readonly ids: readonly number[] }
   | { readonly what: 'count'; readonly nowMs: number; readonly lanes: readonly number[]; readonly most: number }
 
+/** What an answer of the store leads to: one of rows, or one of counts. */
+export type Answering = (rows: readonly JobRow[], lanes: readonly LaneCount[], nowMs: number) => readonly QueueEffect[]
+
 /** All that a home must keep of a link while the queue itself is out of memory. */
 export interface QueueLinkState {
   readonly identity: Identity

@@ -2,18 +2,17 @@ import { encodeResult } from '../protocol/answers.ts'
 import { encodeNotification } from '../protocol/codec.ts'
 import { type Fault, fault } from '../protocol/error-codes.ts'
 import type { Fate } from '../protocol/frames/publish.ts'
-import type { CountsResult, JobFacts, Lease, QueueParams, WatchedJob } from '../protocol/frames/queue.ts'
+import type { Lease, QueueParams, WatchedJob } from '../protocol/frames/queue.ts'
 import type { About } from '../protocol/frames/workers.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { encodeClaimed, encodeJobs, encodeList, NOTHING } from '../protocol/queue-answers.ts'
+import { encodeClaimed, encodeJobs, NOTHING } from '../protocol/queue-answers.ts'
 import type { EnqueueRequest, QueueRequest } from '../protocol/queue-requests.ts'
 import type { BadRequest } from '../protocol/requests.ts'
 import type { JobRow, LaneCount, Place } from '../store/queue-store.ts'
 import { StoreFull } from '../store/store.ts'
 import { Allowance } from './allowance.ts'
-import { beforeFirst, inState, isMeant, lanesOf, matches } from './filter.ts'
 import type { Need } from './groups.ts'
-import { CLAIMABLE, deliveryOf, groupOf, type Job, LANES } from './job.ts'
+import { CLAIMABLE, deliveryOf, isBy, type Job, LANES } from './job.ts'
 import { type Claim, type Held, isKeyed, Jobs } from './jobs.ts'
 import { tooOften } from './journal.ts'
 import { Found } from './keys.ts'
@@ -22,12 +21,12 @@ import type { News } from './outcomes.ts'
 import { firstOversized } from './oversized.ts'
 import { Publishers } from './publishers.ts'
 import { isPull, nameIn, type Pull, Pulls, pullKey } from './pulls.ts'
+import { type Caller, Desk } from './queue-desk.ts'
 import type { Recovered } from './queue-facts.ts'
-import type { PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
-import { answer, answerError, busy, expired, farewell, greeting } from './replies.ts'
-import { type Allowed, authorize } from './rights.ts'
-import { Gone, hasEnded, type Known, pageOfWorkers } from './roster.ts'
-import { callSchedules, type ScheduleCall } from './schedule-calls.ts'
+import type { Answering, PullState, QueueEffect, QueueEvent, QueueLinkState, QueueQuery } from './queue-machine.ts'
+import { answer, answerError, busy, expired, FULL, farewell, greeting, PAGES } from './replies.ts'
+import { authorize } from './rights.ts'
+import { Gone, hasEnded, type Known } from './roster.ts'
 import { isTick, tickOf } from './schedules.ts'
 
 export interface QueueOptions {
@@ -40,14 +39,11 @@ export interface QueueOptions {
   readonly lingers?: boolean
 }
 
-interface Link {
-  identity: Identity
+interface Link extends Caller {
   greeted: boolean
   faultCount: number
   /** Questions of it that wait for the store. */
   readCount: number
-  /** Pages need no credit, so whoever asks and never reads would make the socket a buffer without a bound. */
-  readonly pages: Allowance
   /** What its handlers report is written nowhere, so it is bounded here. */
   readonly reports: Allowance
   /** What its workers say of themselves. */
@@ -73,21 +69,13 @@ interface InFlight {
 /** Something to ask the store once all that was decided so far has been handed to it. */
 interface Question {
   readonly query: QueueQuery
-  readonly use: (rows: readonly JobRow[], lanes: readonly LaneCount[], nowMs: number) => readonly QueueEffect[]
-}
-
-/** A page to be shown, and of jobs that are held by whom. */
-interface Shown {
-  readonly found: readonly Job[]
-  readonly next: readonly [number, number, number] | undefined
-  readonly who?: ReadonlyMap<number, { readonly worker: string; readonly untilMs: number }>
+  readonly use: Answering
 }
 
 const MOST_ROUNDS = 8
 /** More of their frames are worth a commit of their own. */
 const LINGERING = 8
 const NEVER = Number.POSITIVE_INFINITY
-const lanePage = () => ({ maxJobs: LIMITS.laneJobs, maxBytes: LIMITS.laneBytes })
 
 /**
  * The home of one queue: takes jobs in, gives them to workers, one lease at a time, and hears what became of them. At most one commit is
@@ -98,6 +86,7 @@ export class Queue {
   readonly #options: QueueOptions
   readonly #epoch: string
   readonly #jobs: Jobs
+  readonly #desk: Desk
   readonly #links = new Map<number, Link>()
   readonly #workers = new Map<string, Worker>()
   readonly #gone = new Gone<Worker>()
@@ -133,6 +122,18 @@ export class Queue {
     this.#epoch = recovered.epoch
     this.#wokenAt = nowMs
     this.#jobs = new Jobs(recovered, nowMs)
+    this.#desk = new Desk({
+      jobs: this.#jobs,
+      link: (link) => this.#links.get(link),
+      workers: (at) => [...this.#workers.values(), ...this.#gone.all(at)],
+      isFull: () => this.#full(0),
+      later: (...asked) => this.#later(...asked),
+      reply: (...said) => this.#reply(...said),
+      cancelled: (ended, reason) => {
+        for (const held of ended) this.#ended(held, () => {})
+        return this.#lost(ended, 'cancelled', reason).map(({ link, text }) => ({ name: 'send', links: [link], text }))
+      },
+    })
     for (const { claim } of this.#jobs.held) if (!isPull(claim.worker)) this.#holder(claim, nowMs).holding++
   }
 
@@ -326,26 +327,8 @@ export class Queue {
       case 'unwatch':
         this.#jobs.outcomes.unwatch(link, frame.params.ids)
         return [...answer(link, id, {}), ...this.#remember(link)]
-      case 'counts':
-        return this.#counts(link, from, id, nowMs)
-      case 'workers':
-        return this.#who(link, from, id, frame.params, nowMs)
-      case 'list':
-        return this.#list(link, from, id, frame.params, nowMs)
-      case 'redrive':
-        return this.#redrive(link, from, id, frame.params, nowMs)
-      case 'cancel':
-        return this.#cancel(link, from, id, frame.params)
-      case 'promote':
-        return this.#promote(link, from, id, frame.params)
-      case 'bulk':
-        return this.#bulk(link, from, id, frame.params, nowMs)
-      case 'pause':
-        return this.#pause(link, from, id, frame.params)
-      case 'limit':
-        return this.#limit(link, from, id, frame.params)
       default:
-        return this.#schedule(link, from, frame, nowMs)
+        return this.#desk.take(link, from, frame, nowMs)
     }
   }
 
@@ -867,296 +850,7 @@ export class Queue {
     }
   }
 
-  // ---- looking and managing
-
-  #counts(link: number, { identity }: Link, id: number, nowMs: number): QueueEffect[] {
-    const may = authorize(identity, 'view')
-    if ('code' in may) return answerError(link, id, may)
-    const jobs = this.#jobs
-    // All the others are known. How many are due is not, but it is read no further than it is counted.
-    const lanes = upTo(LANES.scheduled, CLAIMABLE).filter((lane) => jobs.waitingIn(lane, lane + 1) > 0)
-    const query: QueueQuery = { what: 'count', nowMs, lanes, most: LIMITS.countedJobs }
-    return this.#later(link, id, query, (_, counts) => answer(link, id, this.#countsOf(counts)))
-  }
-
-  #who(
-    link: number,
-    { identity, pages }: Link,
-    id: number,
-    asked: QueueParams<'workers'>,
-    nowMs: number,
-  ): QueueEffect[] {
-    const may = authorize(identity, 'view')
-    if ('code' in may) return answerError(link, id, may)
-    if (pages.exhausted(nowMs)) return answerError(link, id, PAGES)
-    const all = [...this.#workers.values(), ...this.#gone.all(nowMs)]
-    const text = encodeResult(id, pageOfWorkers(may, all, this.#jobs.held, asked))
-    pages.spend(text.length)
-    return [{ name: 'send', links: [link], text }]
-  }
-
-  #countsOf(counts: readonly LaneCount[]): CountsResult {
-    const jobs = this.#jobs
-    // A clock that was put back takes some of what is held for not due.
-    const due = counts.map((one) => {
-      const waiting = jobs.waitingIn(one.lane, one.lane + 1)
-      return { lane: one.lane, count: Math.max(0, Math.min(waiting, one.due - jobs.heldIn(one.lane))) }
-    })
-    const dueIn = (from: number, to: number): number =>
-      due.reduce((sum, { lane, count }) => sum + (lane >= from && lane < to ? count : 0), 0)
-    const [scheduled, retrying] = [dueIn(LANES.scheduled, LANES.retrying), dueIn(LANES.retrying, CLAIMABLE)]
-    return {
-      ready: jobs.waitingIn(LANES.ready, LANES.scheduled) + scheduled + retrying,
-      scheduled: jobs.waitingIn(LANES.scheduled, LANES.retrying) - scheduled,
-      retrying: jobs.waitingIn(LANES.retrying, CLAIMABLE) - retrying,
-      active: jobs.leaseCount,
-      dead: jobs.waitingIn(LANES.dead, LANES.dead + 1),
-      completed: jobs.waitingIn(LANES.completed, LANES.completed + 1),
-      paused: jobs.paused,
-    }
-  }
-
-  #list(link: number, from: Link, id: number, params: QueueParams<'list'>, nowMs: number): QueueEffect[] {
-    const may = authorize(from.identity, 'view')
-    if ('code' in may) return answerError(link, id, may)
-    if (from.pages.exhausted(nowMs)) return answerError(link, id, PAGES)
-    const { state, limit, after, filter } = params
-    if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
-    if (state === 'active') return this.#listActive(link, id, params)
-    const [first, end] = lanesOf(state)
-    if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
-    // What is filtered is read in larger pieces than it is asked for.
-    const bounds = { maxJobs: filter ? LIMITS.laneJobs : limit, maxBytes: LIMITS.pageBytes }
-    const page = (lane: number, behind = beforeFirst(state, nowMs)): QueueEffect[] =>
-      this.#later(link, id, { what: 'page', lane, after: behind, bounds }, (read) => {
-        const rows = inState(read, state, nowMs)
-        const next = this.#nextLane(lane, state)
-        if (rows.length === 0 && next < end) return page(next)
-        return this.#listed(link, id, rows, params)
-      })
-    return after ? page(after[0], { due: after[1], id: after[2] }) : page(first)
-  }
-
-  /** Of lanes in which jobs wait for their time few hold one that is ready, and most hold none. */
-  #nextLane(lane: number, state: string | undefined): number {
-    let next = lane + 1
-    const skips = (): boolean => state === 'ready' && next >= LANES.scheduled && next < CLAIMABLE
-    while (skips() && this.#jobs.waitingIn(next, next + 1) === 0) next++
-    return next
-  }
-
-  #listed(link: number, id: number, rows: readonly JobRow[], { filter, limit }: QueueParams<'list'>): QueueEffect[] {
-    const found: Job[] = []
-    let last: JobRow | undefined
-    for (const row of rows) {
-      if (found.length === limit) break
-      last = row
-      const job = this.#jobs.resolve(row)
-      if (!job.gone && !this.#jobs.isHeld(row.id) && matches(job, filter)) found.push(job)
-    }
-    return this.#show(link, id, { found, next: last && [last.lane, last.due, last.id] })
-  }
-
-  /** Those that are held, by their ids. */
-  #listActive(link: number, id: number, { filter, limit, after }: QueueParams<'list'>): QueueEffect[] {
-    const behind = after?.[2] ?? 0
-    const all = [...this.#jobs.held].filter(({ job }) => job.id > behind && matches(job, filter))
-    const found: Held[] = []
-    let chars = 0
-    for (const held of all.sort((a, b) => a.job.id - b.job.id)) {
-      chars += held.job.body.length
-      if (found.length === limit || (found.length > 0 && chars > LIMITS.pageBytes)) break
-      found.push(held)
-    }
-    const last = found.length < all.length ? found.at(-1) : undefined
-    const next = last && ([0, 0, last.job.id] as const)
-    const who = new Map(found.map(({ job, claim, untilMs }) => [job.id, { worker: nameIn(claim.worker), untilMs }]))
-    return this.#show(link, id, { found: found.map(({ job }) => job), next, who })
-  }
-
-  #show(link: number, id: number, { found, next, who }: Shown): QueueEffect[] {
-    const from = this.#links.get(link)
-    if (!from) return []
-    // The right may have been taken away while the page was read.
-    const may = authorize(from.identity, 'view')
-    if ('code' in may) return answerError(link, id, may)
-    const shown = !('code' in authorize(from.identity, 'peek'))
-    const jobs = found.map((job): JobFacts => {
-      const { at, due, until, attempt, losses, error, extra } = job
-      const group = groupOf(job)
-      const more = { ...(error !== undefined && { error }), ...(group !== undefined && { group }), ...who?.get(job.id) }
-      const facts = { id: job.id, enqueuedAt: at, dueAt: Math.max(due, until), attempt, losses, ...more }
-      return shown && extra ? { ...facts, result: extra.result, log: extra.log && [...extra.log] } : facts
-    })
-    const text = encodeList(
-      id,
-      { jobs, ...(next && { next }) },
-      found.map(({ body }) => (shown ? body : 'null')),
-    )
-    from.pages.spend(text.length)
-    return [{ name: 'send', links: [link], text }]
-  }
-
-  #promote(link: number, from: Link, id: number, { ids }: QueueParams<'promote'>): QueueEffect[] {
-    const asked = authorize(from.identity, 'change')
-    if ('code' in asked) return answerError(link, id, asked)
-    return this.#later(link, id, { what: 'find', ids }, (rows, _, at) => {
-      const may = authorize(from.identity, 'change')
-      if ('code' in may) return answerError(link, id, may)
-      return this.#reply(link, id, { promoted: rows.filter((row) => this.#jobs.promote(may, row, at)).length })
-    })
-  }
-
-  /** One piece: what one page of the store has. */
-  #bulk(link: number, from: Link, id: number, params: QueueParams<'bulk'>, nowMs: number): QueueEffect[] {
-    const { action, state, filter, after, snapshot = this.#jobs.snapshot(nowMs) } = params
-    const asked = authorize(from.identity, 'change')
-    if ('code' in asked) return answerError(link, id, asked)
-    if (filter?.text !== undefined && 'code' in authorize(from.identity, 'peek')) return answerError(link, id, HIDDEN)
-    const acted = action === 'cancel' ? state : ACTS_ON[action]
-    const [first, end] = lanesOf(acted)
-    if (after && (after[0] < first || after[0] >= end)) return answerError(link, id, ELSEWHERE)
-    const piece = (lane: number, behind = beforeFirst(acted, snapshot[2])): QueueEffect[] =>
-      this.#later(link, id, { what: 'page', lane, after: behind, bounds: lanePage() }, (read, _, at) => {
-        const rows = inState(read, acted, snapshot[2])
-        const may = authorize(from.identity, 'change')
-        if ('code' in may) return answerError(link, id, may)
-        const last = rows.at(-1)
-        const nextLane = this.#nextLane(lane, acted)
-        if (!last && nextLane < end) return piece(nextLane)
-        const isOne = (row: JobRow): boolean => {
-          const job = this.#jobs.resolve(row)
-          return isMeant(job, snapshot) && matches(job, filter)
-        }
-        const next = last && { next: [last.lane, last.due, last.id] }
-        if (action === 'redrive')
-          return this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) =>
-            this.#reply(link, id, { count, snapshot, ...next }),
-          )
-        const { count, effects } = this.#act(may, action, rows.filter(isOne), at)
-        return [...effects, ...this.#reply(link, id, { count, snapshot, ...next })]
-      })
-    return after ? piece(after[0], { due: after[1], id: after[2] }) : piece(first)
-  }
-
-  #act(
-    may: Allowed<'change'>,
-    action: 'promote' | 'retry' | 'cancel',
-    rows: readonly JobRow[],
-    nowMs: number,
-  ): { readonly count: number; readonly effects: readonly QueueEffect[] } {
-    if (action === 'cancel') return this.#cancelAll(may, rows, nowMs)
-    return { count: rows.filter((row) => this.#jobs.promote(may, row, nowMs)).length, effects: [] }
-  }
-
-  #redrive(link: number, from: Link, id: number, params: QueueParams<'redrive'>, nowMs: number): QueueEffect[] {
-    const { ids, after, snapshot = this.#jobs.snapshot(nowMs) } = params
-    const asked = authorize(from.identity, 'change')
-    if ('code' in asked) return answerError(link, id, asked)
-    const redriven = (count: number): QueueEffect[] => this.#reply(link, id, { redriven: count, more: false })
-    if (ids)
-      return this.#later(link, id, { what: 'find', ids }, (rows, _, at) =>
-        this.#redriveAll(link, from, id, rows, at, redriven),
-      )
-    if (after && after[0] !== LANES.dead) return answerError(link, id, ELSEWHERE)
-    const isOne = (row: JobRow): boolean => isMeant(this.#jobs.resolve(row), snapshot)
-    const dead = (behind: Pick<Place, 'due' | 'id'> | undefined, most?: number): QueueQuery => {
-      const { maxJobs, maxBytes } = lanePage()
-      return { what: 'page', lane: LANES.dead, after: behind, bounds: { maxJobs: most ?? maxJobs, maxBytes } }
-    }
-    return this.#later(link, id, dead(after && { due: after[1], id: after[2] }), (rows, _, at) =>
-      this.#redriveAll(link, from, id, rows.filter(isOne), at, (count) => {
-        const last = rows.at(-1)
-        if (!last) return redriven(count)
-        // What has died again since lies behind them, too, and is not meant.
-        return this.#later(link, id, dead(last, 1), ([behind]) => {
-          if (!behind || !isOne(behind)) return redriven(count)
-          const next = [last.lane, last.due, last.id]
-          return this.#reply(link, id, { redriven: count, more: true, snapshot, next })
-        })
-      }),
-    )
-  }
-
-  /** Once the keys that they want to have again are known. */
-  #redriveAll(
-    link: number,
-    from: Link,
-    id: number,
-    rows: readonly JobRow[],
-    nowMs: number,
-    done: (count: number) => QueueEffect[],
-  ): QueueEffect[] {
-    const redrive = (found: Found, atMs: number): QueueEffect[] => {
-      // The right may have been taken away while the store was asked.
-      const may = authorize(from.identity, 'change')
-      if ('code' in may) return answerError(link, id, may)
-      const redriven = [...found.jobs.values()].filter((row) => this.#jobs.redrive(may, row, found, atMs))
-      return done(redriven.length)
-    }
-    const keys = this.#jobs.keysOf(rows)
-    if (keys.length === 0) return redrive(new Found(rows), nowMs)
-    const places = [...rows.map(({ lane, due, id: job }) => ({ lane, due, id: job })), ...keys]
-    return this.#later(link, id, { what: 'get', places }, (again, _, atMs) => redrive(new Found(again), atMs))
-  }
-
-  #cancel(link: number, from: Link, id: number, { ids, reason }: QueueParams<'cancel'>): QueueEffect[] {
-    const asked = cancelable(from.identity)
-    if ('code' in asked) return answerError(link, id, asked)
-    return this.#later(link, id, { what: 'find', ids }, (rows, _, nowMs) => {
-      const may = cancelable(from.identity)
-      if ('code' in may) return answerError(link, id, may)
-      const all = !('code' in authorize(from.identity, 'change'))
-      const theirs = rows.filter((row) => all || isBy(this.#jobs.resolve(row).by, from.identity))
-      const { count, effects } = this.#cancelAll(may, theirs, nowMs, reason)
-      return [...effects, ...this.#reply(link, id, { cancelled: count })]
-    })
-  }
-
-  #cancelAll(
-    may: Allowed<'change' | 'enqueue'>,
-    rows: readonly JobRow[],
-    nowMs: number,
-    reason?: string,
-  ): { readonly count: number; readonly effects: readonly QueueEffect[] } {
-    const ended: Held[] = []
-    let count = 0
-    for (const row of rows) {
-      const done = this.#jobs.cancel(may, row, nowMs, reason)
-      if (!done) continue
-      count++
-      const { held } = done
-      if (held) this.#ended(held, () => ended.push(held))
-    }
-    return {
-      count,
-      effects: this.#lost(ended, 'cancelled', reason).map(({ link, text }) => ({ name: 'send', links: [link], text })),
-    }
-  }
-
-  #pause(link: number, { identity }: Link, id: number, { paused }: QueueParams<'pause'>): QueueEffect[] {
-    const may = authorize(identity, 'change')
-    if ('code' in may) return answerError(link, id, may)
-    this.#jobs.pause(may, paused)
-    return this.#reply(link, id, {})
-  }
-
-  #limit(link: number, { identity }: Link, id: number, { concurrency, rate }: QueueParams<'limit'>): QueueEffect[] {
-    const may = authorize(identity, 'change')
-    if ('code' in may) return answerError(link, id, may)
-    this.#jobs.limit(may, { concurrency, rate })
-    return this.#reply(link, id, {})
-  }
-
-  #schedule(link: number, { identity, pages }: Link, call: ScheduleCall, nowMs: number): QueueEffect[] {
-    if (this.#full(0)) return answerError(link, call.id, FULL)
-    const page = call.method === 'schedules'
-    if (page && pages.exhausted(nowMs)) return answerError(link, call.id, PAGES)
-    const result = callSchedules(this.#jobs, identity, call, nowMs)
-    if ('code' in result) return answerError(link, call.id, result)
-    if (page) pages.spend(JSON.stringify(result).length)
-    return this.#reply(link, call.id, result)
-  }
+  // ---- questions to the store
 
   /** Answer when the store has been asked, unless the link is gone by then. */
   #later(link: number, id: number, query: QueueQuery, use: Question['use']): QueueEffect[] {
@@ -1263,10 +957,6 @@ export class Queue {
   }
 }
 
-const HIDDEN = fault('forbidden', 'text: who searches payloads needs the right to look at them')
-const ELSEWHERE = fault('bad_params', 'after: not a place among these')
-const ACTS_ON = { redrive: 'dead', promote: 'scheduled', retry: 'retrying' } as const
-
 interface WaitingFrame {
   readonly link: number
   readonly request: EnqueueRequest
@@ -1279,15 +969,6 @@ function pushed(job: Job): readonly [id: number, attempt: number, enqueuedAt: nu
   return [id, deliveryOf(job), at, { state, retain: options.retain && true }]
 }
 
-/** Whether it is a job of theirs. */
-const isBy = (by: string, { key }: Identity): boolean => by.slice(0, by.lastIndexOf('.')) === key
-
-/** Whoever may change the queue cancels any job, and who may enqueue those of their own. */
-function cancelable(identity: Identity): Allowed<'change' | 'enqueue'> | Fault {
-  const may = authorize(identity, 'change')
-  return 'code' in may ? authorize(identity, 'enqueue') : may
-}
-
 /** Whoever may see payloads watches any job, and who may enqueue those of their own. */
 function watchable(identity: Identity): { readonly all: boolean } | Fault {
   if (!('code' in authorize(identity, 'view')) && !('code' in authorize(identity, 'peek'))) return { all: true }
@@ -1296,10 +977,7 @@ function watchable(identity: Identity): { readonly all: boolean } | Fault {
 }
 
 const TOO_MANY_QUESTIONS = busy('more questions than readsPerLink wait', 1_000)
-const FULL = busy('more than undurableBytes waits to become durable', 100)
-const PAGES = busy('more pages than historyBytes allows were asked for', 1_000)
 const hasRoom = ({ link, holding, capacity }: Worker | Pull): boolean => link !== undefined && holding < capacity
-const upTo = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
 
 function ticksOf(held: readonly Held[]): (readonly [index: number, schedule: string, at: number])[] {
   const ticks: (readonly [index: number, schedule: string, at: number])[] = []

@@ -65,3 +65,6 @@ function announced({ limits: { rate, messageBytes } = {} }: Identity): Announced
     ...(messageBytes !== undefined && { messageBytes: Math.min(messageBytes, all.messageBytes) }),
   }
 }
+
+export const PAGES = busy('more pages than historyBytes allows were asked for', 1_000)
+export const FULL = busy('more than undurableBytes waits to become durable', 100)
