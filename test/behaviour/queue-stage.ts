@@ -15,9 +15,9 @@ export class QueueStage {
   nowMs = 1_800_000_000_000
   /** When the home wants to be told that it is `due`. */
   readonly wakes: number[] = []
-  readonly failures: unknown[] = []
-  /** What is to be called in a moment, where homes linger. */
+  /** What the home is to be called back with in a moment, where acks may wait for a commit to go with. */
   readonly lingering: (() => void)[] = []
+  readonly failures: unknown[] = []
   readonly clients: QueueClient[] = []
   readonly commits = new Gate()
   /** What was written, commit by commit. */
@@ -98,6 +98,11 @@ export class QueueStage {
   pass(ms: number): void {
     this.nowMs += ms
     this.home.due()
+  }
+
+  /** A moment passes. */
+  moment(): void {
+    for (const back of this.lingering.splice(0)) back()
   }
 
   /** Rows, as SQLite counts them. */

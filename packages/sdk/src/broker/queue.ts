@@ -199,8 +199,9 @@ export class Queue {
         this.#lingering = true
       } else if (!jobs.empty) effects.push(this.#commit(nowMs))
       else {
-        for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
+        // What was waited for is there, and acks to come are waited for by nobody.
         this.#awaited = false
+        for (const { link, text } of this.#answers.splice(0)) effects.push(this.#owed(link, text))
       }
     }
     // Only now nothing is decided that the store has not been told.
@@ -488,9 +489,13 @@ export class Queue {
     return this.#inFlight.bytes + waitingBytes + this.#waitingBytes + this.#owedBytes + bytes > LIMITS.undurableBytes
   }
 
-  /** Answer once all that was decided so far is durable, repeats of what is on its way included. */
-  #reply(link: number, id: number, result: object): QueueEffect[] {
+  /**
+   * Answer once all that was decided so far is durable, repeats of what is on its way included.
+   * @param awaited whether somebody does nothing else until then
+   */
+  #reply(link: number, id: number, result: object, awaited = true): QueueEffect[] {
     if (this.#jobs.empty && !this.#inFlight) return answer(link, id, result)
+    this.#awaited ||= awaited
     const text = encodeResult(id, result)
     this.#owedBytes += text.length
     this.#answers.push({ link, text })
@@ -710,8 +715,7 @@ export class Queue {
       else stale.push(lease)
     }
     // Whoever has no link waits for the answer alone.
-    this.#awaited ||= pull !== undefined
-    return this.#reply(link, id, { stale })
+    return this.#reply(link, id, { stale }, pull !== undefined)
   }
 
   /** A lease ends: its worker has room for another one. */
