@@ -110,6 +110,46 @@ test('sockets outlive a memory that is lost, with what their workers hold and wa
   expect(await ana.counts()).toMatchObject({ ready: 0, active: 1 })
 })
 
+test('an ack that waits for a commit to go with is written and answered before the memory goes', async () => {
+  const [ana, bo] = [await greeted('ana'), await greeted('bo')]
+  await bo.work(1)
+  await ana.enqueue(['a'])
+  const taken = await bo.gets(1)
+  const said = bo.settle({ ack: taken.map(leaseOf) })
+  // Whatever comes behind it on its link does not wait.
+  await bo.client.ask('dance', {})
+
+  await evictDurableObject(stub())
+
+  expect(await said).toEqual([])
+  expect(await ana.counts()).toMatchObject({ ready: 0, active: 0 })
+})
+
+test('an ack that waits while its home fails is said again, and the job is done once', async () => {
+  const [ana, bo] = [await greeted('ana'), await greeted('bo')]
+  await bo.work(1)
+  await ana.enqueue(['a'])
+  const taken = await bo.gets(1)
+  vi.spyOn(console, 'error').mockImplementation(() => {})
+  const broken = vi.spyOn(SqliteQueueStore.prototype, 'commit').mockImplementation(() => {
+    throw new Error('the disk is gone')
+  })
+
+  // Nobody else writes anything: it is the moment's end that fails.
+  void bo.settle({ ack: taken.map(leaseOf) }).catch(() => {})
+  expect((await bo.closed).code).toBe(4008)
+  broken.mockRestore()
+
+  const [back, cy] = [await greeted('bo'), await greeted('cy')]
+  await cy.work(1)
+  const holding = taken.map(leaseOf)
+  const known = await back.ask('work', { worker: 'worker-1', capacity: 1, leaseMs: 60_000, holding })
+  expect(known).toMatchObject({ lost: [] })
+  expect(await back.settle({ ack: holding })).toEqual([])
+  expect(await back.counts()).toMatchObject({ ready: 0, active: 0 })
+  expect([back.taken, cy.taken]).toEqual([[], []])
+})
+
 test('a worker whose socket is gone keeps its leases over a lost memory, and comes back to them', async () => {
   const [ana, bo] = [await greeted('ana'), await greeted('bo')]
   await ana.enqueue(['a'])
