@@ -100,10 +100,10 @@ test('jobs that came together, and what is gone of them, are the same ones in th
     expect(again.page(0, undefined, { ...PAGE, maxJobs: 4 }).map(({ id }) => id)).toEqual([1, 2, 4, 5])
     expect(again.page(7, undefined, PAGE)).toEqual([])
     expect(again.page(8, undefined, PAGE)).toMatchObject([{ id: 3, head: 'later', body: '"0 3"' }])
-    expect(sql.exec('select lane, first from segment order by place').raw().toArray()).toEqual([
+    expect([...sql.exec('select lane, first from segment order by place').raw()]).toEqual([
       [0, 2],
       [0, 1_000],
     ])
-    expect(sql.exec('select first from segment_gone order by first').raw().toArray()).toEqual([[2], [1_000]])
+    expect([...sql.exec('select first from segment_gone order by first').raw()]).toEqual([[2], [1_000]])
   })
 })
