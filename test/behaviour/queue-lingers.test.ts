@@ -90,6 +90,29 @@ it('nobody else waits for acks that wait', async () => {
   }
 })
 
+it('nobody is told that a job is not held any more before that is written', async () => {
+  const stage = await open()
+  const [ana, bo] = [await stage.connect(), await stage.connect()]
+  await ana.work(1)
+  for (const [i, look] of [
+    { method: 'list', state: 'active', limit: 100 } as const,
+    { method: 'workers' } as const,
+  ].entries()) {
+    await ana.enqueue(['a'])
+    ack(ana, ...(await ana.gets(i + 1)).slice(i))
+    const commits = stage.written.length
+    stage.commits.hold()
+
+    const { method, ...params } = look
+    const asked = bo.request(method, params)
+
+    expect([method, heard(bo, asked)]).toEqual([method, false])
+    stage.commits.release()
+    expect((await bo.answer(asked)).error).toBeUndefined()
+    expect(stage.written.length - commits).toBe(1)
+  }
+})
+
 it('what the end of a job makes room for is given away with it, and by nobody without it', async () => {
   const stage = await open()
   const [ana, bo] = [await stage.connect(), await stage.connect()]

@@ -36,6 +36,8 @@ export interface DeskHost {
   later(link: number, id: number, query: QueueQuery, use: Answering): QueueEffect[]
   /** Answer once all that was decided so far is durable. */
   reply(link: number, id: number, result: object): QueueEffect[]
+  /** What is seen in memory is told when the store has it, too. */
+  tell(link: number, text: string): QueueEffect[]
   /** Leases have ended by it; their workers are told. */
   cancelled(ended: readonly Held[], reason: string | undefined): QueueEffect[]
 }
@@ -114,7 +116,7 @@ export class Desk {
     const all = this.#host.workers(nowMs)
     const text = encodeResult(id, pageOfWorkers(may, all, this.#host.jobs.held, asked))
     pages.spend(text.length)
-    return [{ name: 'send', links: [link], text }]
+    return this.#host.tell(link, text)
   }
 
   #countsOf(counts: readonly LaneCount[]): CountsResult {
@@ -216,7 +218,7 @@ export class Desk {
       found.map(({ body }) => (shown ? body : 'null')),
     )
     from.pages.spend(text.length)
-    return [{ name: 'send', links: [link], text }]
+    return this.#host.tell(link, text)
   }
 
   #promote(link: number, from: Caller, id: number, { ids }: QueueParams<'promote'>): QueueEffect[] {

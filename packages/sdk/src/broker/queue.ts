@@ -129,6 +129,7 @@ export class Queue {
       isFull: () => this.#full(0),
       later: (...asked) => this.#later(...asked),
       reply: (...said) => this.#reply(...said),
+      tell: (...said) => this.#tell(...said),
       cancelled: (ended, reason) => {
         for (const held of ended) this.#ended(held, () => {})
         return this.#lost(ended, 'cancelled', reason).map(({ link, text }) => ({ name: 'send', links: [link], text }))
@@ -141,12 +142,12 @@ export class Queue {
     if (this.#failed) return []
     const effects = [...this.#take(event, nowMs)]
     if (this.#failed) return effects
-    // Links that outlived our memory come back one after the other. Nobody is told anything, or given a job, before all of them are here:
-    // what brought them back comes next.
     if (event.name === 'due') {
       this.#lingering = false
       this.#awaited = true
     }
+    // Links that outlived our memory come back one after the other. Nobody is told anything, or given a job, before all of them are here:
+    // what brought them back comes next.
     if (event.name !== 'opened') this.#rest(effects, nowMs)
     this.#alarm(effects, nowMs)
     return effects
@@ -496,10 +497,20 @@ export class Queue {
   #reply(link: number, id: number, result: object, awaited = true): QueueEffect[] {
     if (this.#jobs.empty && !this.#inFlight) return answer(link, id, result)
     this.#awaited ||= awaited
-    const text = encodeResult(id, result)
+    return this.#owe(link, encodeResult(id, result))
+  }
+
+  #owe(link: number, text: string): QueueEffect[] {
     this.#owedBytes += text.length
     this.#answers.push({ link, text })
     return []
+  }
+
+  /** What is seen in memory is told when the store has it, too, or an end that lingers could be heard of and then not be. */
+  #tell(link: number, text: string): QueueEffect[] {
+    if (this.#jobs.empty) return [{ name: 'send', links: [link], text }]
+    this.#awaited = true
+    return this.#owe(link, text)
   }
 
   #commit(nowMs: number): QueueEffect {
