@@ -60,7 +60,7 @@ export interface Job<T> {
 }
 
 export interface WorkOptions {
-  /** Handlers that run at a time, 1 to 500. Up to twice as many jobs more are held ready, 1,000 in all, as long as handlers take a quarter of `leaseMs` at most. Default 1. */
+  /** Handlers that run at a time, 1 to 500. Up to twice as many jobs more are held ready, 1,000 in all, as long as no job waits so for a quarter of `leaseMs`. Default 1. */
   readonly concurrency?: number
   /** A handler that takes longer, and does not extend, loses the job. Default 60,000. */
   readonly leaseMs?: number
@@ -417,7 +417,8 @@ export class Working<T> implements Worker {
       }
     }
     this.#running--
-    if (this.#slow && elapsed() - task.since < this.#leaseMs * READY_SHARE) {
+    // The last of those that are held ready waits for two of them.
+    if (this.#slow && elapsed() - task.since < (this.#leaseMs * READY_SHARE) / 2) {
       this.#slow = false
       if (!this.#stopping) this.#side.ask(this.#wish)
     }

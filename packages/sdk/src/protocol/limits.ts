@@ -113,7 +113,7 @@ export const LIMITS = {
   /** Jobs that one link waits to hear of, and that a link is remembered by while its home sleeps. */
   watchesPerLink: 1_000,
   keptWatches: 64,
-  /** Jobs that are over and whose outcome is still known in memory, and what their results and errors take there. */
+  /** Jobs that are over and whose outcome is still known in memory, and what their results and errors take there; the older half goes as a whole. */
   recentJobs: 10_000,
   recentBytes: 1024 * 1024,
   /** Publishers whose marks ride on another row; with more they are written by themselves. */
