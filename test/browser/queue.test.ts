@@ -32,7 +32,7 @@ test('a worker in a tab and one in Node share a queue; the tab is killed in the 
   const folder = profile()
   const context = await browserIn(folder)
   const page = await open(context, pages, server.url)
-  // Each handler of the tab ends only when it is told; so it holds eight jobs, four of which have begun, when it dies.
+  // Of the tab's handlers four end; so it holds twelve jobs, four of which have begun, when it dies.
   await page.evaluate(() => {
     kept.queue.work(
       (job: { data: number }) => {
@@ -42,24 +42,24 @@ test('a worker in a tab and one in Node share a queue; the tab is killed in the 
       { concurrency: 4 },
     )
   })
-  const ids = (await queue.enqueueMany(numbers(12))).map(({ id }) => id)
+  const ids = (await queue.enqueueMany(numbers(16))).map(({ id }) => id)
   await eventually(() => page.evaluate(() => kept.begun), numbers(8))
-  expect(await queue.counts()).toMatchObject({ active: 8, ready: 0 })
+  await eventually(() => counts(queue), { ...NOTHING, active: 12 })
   const seen: Job<number>[] = []
   const worker = queue.work((job) => void seen.push(job), { concurrency: 4 })
-  await queue.enqueueMany([12, 13])
-  await eventually(async () => seen.map(({ data }) => data), [12, 13])
+  await queue.enqueueMany([16, 17])
+  await eventually(async () => seen.map(({ data }) => data), [16, 17])
 
   const crashed = new Promise((resolve) => page.once('crash', resolve))
   for (const pid of renderersOf(folder)) process.kill(pid, 'SIGKILL')
   await crashed
 
-  await eventually(async () => seen.map(({ data }) => data).sort((a, b) => a - b), numbers(14).slice(4))
+  await eventually(async () => seen.map(({ data }) => data).sort((a, b) => a - b), numbers(18).slice(4))
   await eventually(() => counts(queue), NOTHING)
   await worker.stop()
   // Those that the tab held come a second time, with a loss and no failure; those that it had acked do not.
   for (const { id, data, attempt } of seen) {
-    if (data < 12) expect([id, attempt]).toEqual([ids[data], 2])
+    if (data < 16) expect([id, attempt]).toEqual([ids[data], 2])
     else expect(attempt).toBe(1)
   }
 })
@@ -186,13 +186,13 @@ test('a worker in a page that is frozen gives back what it has not begun, and ta
   const page = await open(await browser(), pages, server.url)
   await queue.enqueueMany(numbers(8))
   await page.evaluate(workSome, 0)
-  await eventually(() => counts(queue), { ...NOTHING, ready: 4, active: 4 })
+  await eventually(() => counts(queue), { ...NOTHING, ready: 2, active: 6 })
 
   await page.evaluate(() => void document.dispatchEvent(new Event('freeze')))
   await eventually(() => counts(queue), { ...NOTHING, ready: 6, active: 2 })
 
   await page.evaluate(() => void document.dispatchEvent(new Event('resume')))
-  await eventually(() => counts(queue), { ...NOTHING, ready: 4, active: 4 })
+  await eventually(() => counts(queue), { ...NOTHING, ready: 2, active: 6 })
   await page.evaluate(() => kept.goOn())
   await eventually(() => counts(queue), NOTHING)
   expect(((await page.evaluate(() => kept.begun)) as number[]).toSorted((a, b) => a - b)).toEqual(numbers(8))

@@ -49,6 +49,7 @@ export const RULES = {
       'An upgrade by a page of an origin that is neither the server’s own nor listed: compared as a whole and exactly',
       { status: 403, error: 'forbidden_origin' },
     ),
+    noCaller: rule('The queues that there are, asked for without a token', { status: 401, error: 'token_missing' }),
     noHttp: rule('¹ What is no HTTP/1.x, or whose headers or lengths are malformed', { status: 400 }),
     unknownVerb: rule('¹ A method that HTTP does not know', { status: 501 }),
     connect: rule('¹ `CONNECT`', { status: 500 }),

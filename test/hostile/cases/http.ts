@@ -45,7 +45,7 @@ export function httpCases(token: string): Case[] {
       ['the topics', '/v1/topics'],
       ['the topics with a slash', '/v1/topics/'],
       ['a later version', '/v2/topics/a'],
-      ['the queues', '/v1/queues'],
+      ['the queues with a slash', '/v1/queues/'],
       ['tokens of development', '/dev/token'],
       ['the folder above', '/../v1/topics/a'],
       ['slashes twice', '//health'],
@@ -74,6 +74,7 @@ export function httpCases(token: string): Case[] {
     http('nowhere', 'two hosts', open({ headers: ['Host: evil.test'] })),
     http('nowhere', 'a host that is a path', open({ host: 'a/b' })),
 
+    http('noCaller', 'the queues without a token', ask('GET', '/v1/queues')),
     http('noUpgrade', 'a topic by GET', ask('GET', target)),
     http('noUpgrade', 'a queue by GET', ask('GET', '/v1/queues/a')),
     ...['POST', 'PUT', 'DELETE', 'OPTIONS'].map((method) =>
